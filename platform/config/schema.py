@@ -1,0 +1,51 @@
+"""The OpenAPI document: what drf-spectacular finds, the ingest routes, and how errors look."""
+
+from typing import Any
+
+from outputs.ingest import schema as ingest
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+ANY_PROBLEM = {
+    "description": "A problem: the request was refused, and nothing was changed.",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def add_ingest_routes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """The plain-ASGI routes stand in the same document as Django's."""
+    for path, operations in ingest.paths().items():
+        result["paths"].setdefault(path, {}).update(operations)
+    result["paths"] = dict(sorted(result["paths"].items()))
+    return result
+
+
+def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Every operation may answer with a problem."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            if isinstance(operation, dict) and "responses" in operation:
+                operation["responses"].setdefault("default", ANY_PROBLEM)
+    return result

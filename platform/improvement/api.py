@@ -1,0 +1,59 @@
+"""The API of proposals."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core import bells, clock, paging
+from core.problems import Missing
+from improvement import queries, serializers, services
+from improvement.models import Proposal
+from projects.access import Scope
+from projects.endpoint import actor_of, endpoint
+from prompts.models import Prompt
+
+
+@extend_schema(methods=["GET"], summary="Proposals of a prompt", responses=serializers.ProposalShape(many=True))
+@extend_schema(
+    methods=["POST"],
+    summary="Propose a candidate revision from what verdicts taught",
+    request=serializers.NewProposal,
+    responses={202: serializers.ProposalDetail},
+)
+@endpoint(GET=Scope.READ, POST=Scope.EVALUATE)
+def proposals(request: Request, name: str) -> Response:
+    prompt = Prompt.objects.of(actor_of(request).project.pk).filter(name=name).first()
+    if prompt is None:
+        raise Missing("prompt")
+    if request.method == "POST":
+        return _propose(request, prompt)
+    rows = queries.proposals_of(prompt.project_id).filter(prompt=prompt)
+    return Response(paging.page(request, rows, lambda row: serializers.ProposalShape(row).data))
+
+
+@extend_schema(summary="One proposal with the origins of what it adds", responses=serializers.ProposalDetail)
+@endpoint(GET=Scope.READ)
+def proposal(request: Request, proposal_id: int) -> Response:
+    found = queries.proposals_of(actor_of(request).project.pk).filter(pk=proposal_id).first()
+    if found is None:
+        raise Missing("proposal")
+    return Response(_detail(found))
+
+
+def _propose(request: Request, prompt: Prompt) -> Response:
+    asked = serializers.NewProposal.read(request.data)
+    made = services.propose(prompt=prompt, kind=asked["kind"], by=actor_of(request), now=clock.now())
+    bells.ring("improvement.tasks.build", made.pk)
+    url = request.build_absolute_uri(f"/api/v1/proposals/{made.pk}")
+    return Response({**_detail(made), "url": url}, status=202, headers={"Location": url})
+
+
+def _detail(proposal: Proposal) -> dict[str, Any]:
+    run = queries.newest_run(proposal)
+    return {
+        **serializers.ProposalShape(proposal).data,
+        "origins": [serializers.CauseShape(cause).data for cause in queries.causes(proposal)],
+        "run": None if run is None else run.pk,
+    }

@@ -1,0 +1,135 @@
+"""Every write of the loop's way back: verdicts of part `teach` become candidate revisions."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+
+from core.similarity import folding
+from improvement.models import Origin, Proposal
+from projects import access
+from projects.access import Actor
+from prompts import services as prompts
+from prompts.models import ContextItem, Prompt, Revision
+from reviews import queries as reviews
+from reviews.queries import TeachingVerdict
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """The context a candidate would have, and which verdict each new example comes from."""
+
+    context: list[prompts.NewItem]
+    taught: list[TeachingVerdict]
+
+
+def propose(*, prompt: Prompt, kind: str, by: Actor, now: dt.datetime) -> Proposal:
+    """A proposal is being built for the prompt; one that is being built already is returned instead."""
+    try:
+        with transaction.atomic():
+            return Proposal.objects.create(prompt=prompt, kind=kind, created_at=now, created_by=by.name)
+    except IntegrityError:
+        return Proposal.objects.get(prompt=prompt, kind=kind, state=Proposal.State.BUILDING)
+
+
+def build(*, proposal_id: int, now: dt.datetime) -> None:
+    """The proposal is ready, with its candidate revision and origins, or failed with the reason.
+
+    The candidate is the revision in production (else the newest) with one example for each standing correction of
+    part `teach` that it does not hold yet; a newer correction of the same input replaces the older example.
+    A proposal that is no longer being built is left alone.
+    """
+    with transaction.atomic():
+        proposal = (
+            Proposal.objects.select_for_update(of=("self",))
+            .select_related("prompt__project")
+            .filter(pk=proposal_id, state=Proposal.State.BUILDING)
+            .first()
+        )
+        if proposal is not None:
+            _build(proposal, now)
+
+
+def _build(proposal: Proposal, now: dt.datetime) -> None:
+    base = _base_of(proposal.prompt)
+    if base is None:
+        _fail(proposal, "the prompt has no revision to start from: create one first", now)
+        return
+    draft = _draft(base, reviews.teaching(proposal.prompt))
+    if not draft.taught:
+        _fail(proposal, f"no standing correction of part teach is missing from revision {base.number}", now)
+        return
+    revision = _candidate(proposal, base, draft, now)
+    _keep_origins(revision, draft.taught)
+    earlier = Proposal.objects.filter(prompt=proposal.prompt, revision=revision).first()
+    if earlier is not None:
+        _fail(proposal, f"proposal {earlier.pk} is this very revision ({revision.number})", now)
+        return
+    Proposal.objects.filter(pk=proposal.pk).update(
+        state=Proposal.State.READY,
+        base=base,
+        revision=revision,
+        built_at=now,
+        reason=f"{len(draft.taught)} corrections of part teach join revision {base.number}",
+    )
+
+
+def _base_of(prompt: Prompt) -> Revision | None:
+    """What production is told now, else the newest revision."""
+    label = prompt.labels.filter(name=PRODUCTION, revision__isnull=False).select_related("revision").first()
+    return label.revision if label is not None else prompt.revisions.order_by("-number").first()
+
+
+def _draft(base: Revision, verdicts: list[TeachingVerdict]) -> _Draft:
+    """The base's context with the corrections in it; `taught` holds those that are new."""
+    newest = {folding.fold(verdict.input_text): verdict for verdict in verdicts}
+    kept, known = [], set()
+    for item in prompts.context_of(base):
+        verdict = newest.get(folding.fold(item.input)) if item.kind == ContextItem.Kind.EXAMPLE else None
+        if verdict is not None and verdict.correction == item.output:
+            known.add(folding.fold(item.input))
+        if verdict is None or verdict.correction == item.output:
+            kept.append(item)
+    taught = [verdict for folded, verdict in newest.items() if folded not in known]
+    added = [
+        prompts.NewItem(kind=ContextItem.Kind.EXAMPLE, input=verdict.input_text, output=verdict.correction)
+        for verdict in taught
+    ]
+    return _Draft(context=kept + added, taught=taught)
+
+
+def _candidate(proposal: Proposal, base: Revision, draft: _Draft, now: dt.datetime) -> Revision:
+    return prompts.create_revision(
+        prompt=proposal.prompt,
+        messages=base.messages,
+        model=base.model,
+        parameters=base.parameters,
+        context=draft.context,
+        strategy=base.strategy,
+        k=base.k,
+        note=f"proposal {proposal.pk}: {len(draft.taught)} corrections",
+        parent=base,
+        by=access.system(proposal.prompt.project),
+        now=now,
+    )[0]
+
+
+def _keep_origins(revision: Revision, taught: list[TeachingVerdict]) -> None:
+    """Each new line of the revision names its verdict."""
+    items = {
+        (item.input, item.output): item.pk
+        for item in ContextItem.objects.filter(places__revision=revision, kind=ContextItem.Kind.EXAMPLE)
+    }
+    Origin.objects.bulk_create(
+        (
+            Origin(item_id=items[verdict.input_text, verdict.correction], verdict_id=verdict.verdict_id)
+            for verdict in taught
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _fail(proposal: Proposal, reason: str, now: dt.datetime) -> None:
+    Proposal.objects.filter(pk=proposal.pk).update(state=Proposal.State.FAILED, reason=reason, built_at=now)

@@ -1,0 +1,93 @@
+"""The plumbing that needs tables: hand-overs, stored answers, shared limits, signs of life."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Handover(models.Model):
+    """These rows were stored and this consumer has not looked at them yet; the consumer deletes the row."""
+
+    consumer = models.CharField(max_length=60)
+    topic = models.CharField(max_length=60)
+    project_id = models.BigIntegerField()
+    ids = ArrayField(models.BigIntegerField())
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["consumer", "id"], name="handover_oldest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.topic} × {len(self.ids)} for {self.consumer}"
+
+
+class IdempotentAnswer(models.Model):
+    """What was answered to a write that carried an Idempotency-Key; kept 48 hours, repeated byte for byte."""
+
+    project_id = models.BigIntegerField()
+    actor = models.CharField(max_length=300)
+    key = models.CharField(max_length=200)
+    request_digest = models.BinaryField(max_length=32)
+    status = models.SmallIntegerField(null=True)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project_id", "actor", "key"], name="idempotent_answer_once"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotent_answer_age")]
+
+    def __str__(self) -> str:
+        return f"{self.key} → {self.status}"
+
+
+class Allowance(models.Model):
+    """A limit that all processes share: `taken` never exceeds `capacity`."""
+
+    key = models.CharField(max_length=200, unique=True)
+    capacity = models.BigIntegerField()
+    taken = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(taken__gte=0, taken__lte=models.F("capacity")), name="allowance_within_capacity"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.taken} of {self.capacity}"
+
+
+class AllowanceHold(models.Model):
+    """This holder may use `n` of an allowance until `lease_until`; after that anybody may take it back."""
+
+    allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="holds")
+    holder = models.CharField(max_length=200)
+    n = models.BigIntegerField()
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["allowance", "holder"], name="allowance_hold_once"),
+            models.CheckConstraint(condition=models.Q(n__gte=0), name="allowance_hold_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder} holds {self.n}"
+
+
+class Heartbeat(models.Model):
+    """The last sign of life of one process."""
+
+    name = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=30)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["kind", "at"], name="heartbeat_by_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at:%H:%M:%S}"

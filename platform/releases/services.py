@@ -1,0 +1,136 @@
+"""Every move of a label, and why: evidence asked again under the label's lock, or the way back."""
+
+import datetime as dt
+
+from django.db import transaction
+
+from core.problems import Conflict, FieldError, Invalid
+from evals import gate
+from evals.models import Run
+from projects.access import Actor
+from projects.services import audit
+from prompts import services as prompts
+from prompts.models import Label, Prompt, Revision
+from releases import queries
+from releases.models import Release
+
+
+def release(
+    *, prompt: Prompt, label_name: str, revision: Revision, run: Run | None, by: Actor, now: dt.datetime, note: str = ""
+) -> Release:
+    """The label points at the revision, and the run that is its evidence is spent.
+
+    Args:
+        run: a run that must be evidence under the label's policy at this very moment.
+        note: said beside the evidence; may be empty.
+
+    Raises:
+        Conflict: with every reason why the run is no evidence; nothing has changed.
+    """
+    with transaction.atomic():
+        label = _locked(prompt, label_name)
+        reasons = _reasons_against(label, revision, run)
+        if reasons:
+            raise Conflict(f"{revision} is not released to {label_name}: {reasons[0]}", reasons=reasons)
+        return _move(label, revision, kind=Release.Kind.EVIDENCE, run=run, reason=note, by=by, now=now)
+
+
+def release_initially(
+    *, prompt: Prompt, label_name: str, revision: Revision, reason: str, by: Actor, now: dt.datetime
+) -> Release:
+    """A label that never had a release points at its first revision, for this reason. Once.
+
+    Raises:
+        Invalid: no reason is given.
+        Conflict: the label has had a release.
+    """
+    if not reason.strip():
+        raise Invalid(FieldError("reason", "is empty; say why this revision may be the first without evidence"))
+    with transaction.atomic():
+        label = _locked(prompt, label_name)
+        if label.releases.exists():
+            raise Conflict(
+                f"{label_name} has had a release: only the first is initial. Send the run that is evidence instead."
+            )
+        return _move(label, revision, kind=Release.Kind.INITIAL, reason=reason, by=by, now=now)
+
+
+def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> Release:
+    """The label points again at what it pointed at before this release.
+
+    Raises:
+        Invalid: no reason is given.
+        Conflict: the release is not the active one, or nothing was released before it.
+    """
+    if not reason.strip():
+        raise Invalid(FieldError("reason", "is empty; say what went wrong"))
+    with transaction.atomic():
+        label = _locked(release.label.prompt, release.label.name)
+        active = queries.active(label.pk)
+        if active is None or active.pk != release.pk:
+            raise Conflict(f"release {release.number} is not the active one any more; only the active one is rolled back")
+        before = queries.restored(active).previous
+        if before is None:
+            raise Conflict("nothing was released before; release another revision on evidence instead")
+        back = queries.restored(before).revision
+        return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=reason, by=by, now=now)
+
+
+def _locked(prompt: Prompt, label_name: str) -> Label:
+    """The label's row, ours alone until the transaction ends: exactly one release at a time."""
+    label = prompts.label_named(prompt=prompt, name=label_name)
+    return Label.objects.select_for_update(of=("self",)).select_related("prompt__project", "revision").get(pk=label.pk)
+
+
+def _reasons_against(label: Label, revision: Revision, run: Run | None) -> list[str]:
+    if run is None:
+        return ["no run was sent as evidence: send the id of a run under this label's policy that passed"]
+    reasons = gate.is_evidence(run, label)
+    if run.revision_id != revision.pk:
+        reasons.append(f"run {run.pk} tested another revision")
+    if Release.objects.filter(run=run).exists():
+        reasons.append(f"run {run.pk} was spent on an earlier release")
+    rolled_back = Release.objects.filter(
+        label=label, kind=Release.Kind.ROLLBACK, rolled_back__revision=revision, at__gte=run.created_at
+    )
+    if rolled_back.exists():
+        reasons.append(f"revision {revision.number} was rolled back after run {run.pk}: it needs a new run")
+    return reasons
+
+
+def _move(
+    label: Label,
+    revision: Revision,
+    *,
+    kind: Release.Kind,
+    reason: str,
+    by: Actor,
+    now: dt.datetime,
+    run: Run | None = None,
+    rolled_back: Release | None = None,
+) -> Release:
+    previous = queries.active(label.pk)
+    made = Release.objects.create(
+        label=label,
+        number=1 if previous is None else previous.number + 1,
+        revision=revision,
+        previous=previous,
+        kind=kind,
+        run=run,
+        rolled_back=rolled_back,
+        reason=reason,
+        content_hash=revision.content_hash,
+        at=now,
+        by=by.name,
+    )
+    before = None if label.revision is None else {"revision": label.revision.number}
+    prompts.point_label(label=label, revision=revision, now=now)
+    audit.record(
+        by=by,
+        verb=f"label.{kind}",
+        subject=f"{label.prompt.name}@{label.name}",
+        now=now,
+        before=before,
+        after={"revision": revision.number, "run": run.pk if run else None, "reason": reason},
+    )
+    return made

@@ -1,0 +1,152 @@
+"""What every test may ask for, and the rule about skips."""
+
+import fcntl
+import os
+import re
+import urllib.parse
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kombu
+import psycopg
+import psycopg.sql
+import pytest
+
+from config.launcher.folders import DataFolder
+from config.launcher.valkey import Valkey
+from tests import services
+
+# A skip with any other reason fails the session: nothing is left out in silence.
+ALLOWED_SKIPS = [
+    re.compile(r"RATCHET_TEST_DATA is not set"),
+    re.compile(r"RATCHET_TEST_REDIS_URL is not set"),
+    re.compile(r"RATCHET_TEST_RABBITMQ_URL is not set"),
+    re.compile(r"needs root"),
+    re.compile(r"needs Linux"),
+    re.compile(r"needs a Python that another account may run"),
+]
+_other_skips: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Skips are looked at as they come; those of workers come here, too."""
+    _look_at_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Whole modules may skip themselves."""
+    _look_at_skip(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skip that is not allowed fails the session."""
+    if _other_skips and not services.IS_XDIST_WORKER:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says which skips were not allowed."""
+    if _other_skips:
+        terminalreporter.section("skips whose reason is not allowed (tests/conftest.py)", red=True)
+        for line in _other_skips:
+            terminalreporter.line(line)
+
+
+def _look_at_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not any(allowed.search(reason) for allowed in ALLOWED_SKIPS):
+        _other_skips.append(f"{report.nodeid}: {reason}")
+
+
+def given(name: str) -> str:
+    """The variable's value; without it the test is skipped aloud, or fails where nothing may be missing."""
+    value = os.environ.get(name, "")
+    if not value and services.IS_STRICT:
+        pytest.fail(f"{name} is not set, and RATCHET_TEST_STRICT=1 lets nothing be left out")
+    if not value:
+        pytest.skip(f"{name} is not set")
+    return value
+
+
+@pytest.fixture(scope="session")
+def private_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The embedded broker, one for each test process."""
+    server = Valkey(DataFolder(tmp_path_factory.mktemp("broker")))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["valkey", "redis", "rabbitmq"])
+def broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty broker: the embedded one always, Redis and RabbitMQ where their addresses are given."""
+    match request.param:
+        case "valkey":
+            server: Valkey = request.getfixturevalue("private_valkey")
+            _empty_redis(server.url)
+            yield server.url
+        case "redis":
+            with alone("redis"):
+                yield _empty_redis(given("RATCHET_TEST_REDIS_URL"))
+        case "rabbitmq":
+            with alone("rabbitmq"):
+                yield _empty_rabbitmq(given("RATCHET_TEST_RABBITMQ_URL"))
+
+
+@pytest.fixture
+def fresh_database_url() -> Iterator[str]:
+    """A new, empty database on the tests' server, for child processes that must see what is committed."""
+    server = os.environ["DATABASE_URL"]
+    name = f"ratchet_{uuid.uuid4().hex[:12]}"
+    identifier = psycopg.sql.Identifier(name)
+    with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(identifier))
+        yield _with_database(server, name)
+        connection.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data."""
+    return Path(given("RATCHET_TEST_DATA"))
+
+
+class alone:  # noqa: N801 # reads as a word: `with alone("redis")`
+    """One test process at a time uses the shared service of this name."""
+
+    def __init__(self, name: str) -> None:
+        self.path = services.ROOT / "var" / "test" / f"{name}.lock"
+
+    def __enter__(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = self.path.open("w")
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __exit__(self, *problem: object) -> None:
+        self.file.close()
+
+
+def _empty_redis(url: str) -> str:
+    with kombu.Connection(url) as connection:
+        channel: Any = (
+            connection.default_channel
+        )  # the Redis transport's, which kombu's types do not tell apart
+        channel.client.flushdb()
+    return url
+
+
+def _empty_rabbitmq(url: str) -> str:
+    with kombu.Connection(url) as connection:
+        channel: Any = connection.default_channel  # the AMQP transport's
+        for queue in ("celery", "ratchet"):
+            channel.queue_delete(queue)
+    return url
+
+
+def _with_database(url: str, name: str) -> str:
+    options = {**psycopg.conninfo.conninfo_to_dict(url), "dbname": ""}
+    return f"postgresql:///{name}?{urllib.parse.urlencode({key: value for key, value in options.items() if value})}"

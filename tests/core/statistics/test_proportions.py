@@ -1,0 +1,87 @@
+"""Wilson's interval against the published table and by simulation."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from core.figures import Figure
+from core.statistics import proportions
+
+# Newcombe (1998), Statistics in Medicine 17, 857-872, table I, method 3 (score).
+PUBLISHED = [
+    (81, 263, 0.2553, 0.3662),
+    (15, 148, 0.0624, 0.1605),
+    (0, 20, 0.0000, 0.1611),
+    (1, 29, 0.0061, 0.1718),
+]
+
+
+def agrees(figure: Figure, low: float, high: float) -> bool:
+    """Whether both ends are the published ones at the four decimals that were printed."""
+    assert figure.low is not None and figure.high is not None
+    return abs(figure.low - low) < 0.00006 and abs(figure.high - high) < 0.00006
+
+
+@pytest.mark.parametrize(("successes", "n", "low", "high"), PUBLISHED)
+def test_equals_the_published_interval(successes: int, n: int, low: float, high: float) -> None:
+    figure = proportions.wilson(successes, n)
+    assert agrees(figure, low, high)
+    assert figure.value == successes / n
+    assert (figure.n, figure.level, figure.method) == (n, 0.95, "Wilson score interval")
+
+
+@pytest.mark.parametrize(("successes", "n", "low", "high"), PUBLISHED)
+def test_published_interval_is_missed_by_a_wrong_n_count_or_level(
+    successes: int, n: int, low: float, high: float
+) -> None:
+    assert not agrees(proportions.wilson(successes, n + 1), low, high)
+    assert not agrees(proportions.wilson(successes, n - 1), low, high)
+    assert not agrees(proportions.wilson(successes + 1, n), low, high)
+    assert not agrees(proportions.wilson(successes, n, level=0.945), low, high)
+
+
+def test_has_a_width_where_no_case_or_every_case_passed() -> None:
+    none, every = proportions.wilson(0, 50, level=0.995), proportions.wilson(50, 50, level=0.995)
+    assert (none.low, every.high) == (0.0, 1.0)
+    assert none.high is not None and every.low is not None
+    assert none.high == pytest.approx(1 - every.low) == pytest.approx(7.8794 / (50 + 7.8794), abs=1e-5)
+
+
+def test_is_undefined_without_cases() -> None:
+    figure = proportions.wilson(0, 0)
+    assert figure.value is None
+    assert figure.reason == "there is no case to take a share of"
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, -1)])
+def test_refuses_counts_that_do_not_fit(successes: int, n: int) -> None:
+    with pytest.raises(ValueError, match="successes: found"):
+        proportions.wilson(successes, n)
+
+
+@pytest.mark.parametrize(("n", "level", "least"), [(40, 0.95, 0.925), (200, 0.95, 0.93), (770, 0.995, 0.99)])
+def test_covers_every_true_share_as_often_as_it_says(n: int, level: float, least: float) -> None:
+    shares = np.linspace(0.05, 0.95, 181)
+    probabilities = stats.binom.pmf(np.arange(n + 1)[:, None], n, shares)
+    coverage = (probabilities * [_covers(count, n, shares, level) for count in range(n + 1)]).sum(axis=0)
+    assert coverage.min() >= least
+    assert coverage.mean() == pytest.approx(level, abs=0.004)
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("level", [0.95, 0.995])
+@pytest.mark.parametrize(("n", "share"), [(200, 0.9), (300, 0.95), (770, 0.7)])
+def test_covers_the_true_share_as_often_as_it_claims(n: int, share: float, level: float) -> None:
+    passed = np.random.default_rng(20260101).binomial(n, share, size=2_000)
+    covered = np.array([_covers(count, n, np.array([share]), level)[0] for count in range(n + 1)])
+    coverage = covered[passed].mean()
+    assert coverage >= level - 0.02
+    if level == 0.95:
+        assert coverage <= 0.97
+
+
+def _covers(count: int, n: int, shares: NDArray[np.float64], level: float) -> NDArray[np.bool_]:
+    figure = proportions.wilson(count, n, level=level)
+    assert figure.low is not None and figure.high is not None
+    return (figure.low <= shares) & (shares <= figure.high)
