@@ -19,7 +19,7 @@ class CasePart(models.TextChoices):
 
 
 class GoldenSet(models.Model):
-    """A named exam with history. Versions are immutable; changes collect in the draft after the newest one."""
+    """A named exam with history. Versions are immutable; changes collect in the draft after the newest."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="golden_sets")
     name = models.CharField(max_length=100)
@@ -68,7 +68,7 @@ class GoldenCaseQuerySet(models.QuerySet["GoldenCase"]):
 
 
 class GoldenCase(models.Model):
-    """One question of an exam with what is expected. Content never changes: another content is another row."""
+    """One question of an exam and what is expected. Content never changes: another content is another row."""
 
     golden_set = models.ForeignKey(GoldenSet, on_delete=models.CASCADE, related_name="cases")
     key = models.CharField(max_length=200)
@@ -90,14 +90,18 @@ class GoldenCase(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["golden_set", "key"], condition=models.Q(last_version=None), name="golden_case_key_once_in_draft"
+                fields=["golden_set", "key"],
+                condition=models.Q(last_version=None),
+                name="golden_case_key_once_in_draft",
             ),
             models.UniqueConstraint(
                 fields=["golden_set", "verdict"],
                 condition=models.Q(last_version=None, verdict__isnull=False),
                 name="golden_case_verdict_once_in_draft",
             ),
-            models.CheckConstraint(condition=models.Q(part__in=CasePart.values), name="golden_case_part_is_exam"),
+            models.CheckConstraint(
+                condition=models.Q(part__in=CasePart.values), name="golden_case_part_is_exam"
+            ),
             models.CheckConstraint(
                 condition=models.Q(last_version=None) | models.Q(last_version__gte=models.F("first_version")),
                 name="golden_case_versions_in_order",
@@ -106,6 +110,15 @@ class GoldenCase(models.Model):
 
     def __str__(self) -> str:
         return f"{self.golden_set}/{self.key}"
+
+
+class GatePolicyQuerySet(models.QuerySet["GatePolicy"]):
+    def in_force(self) -> "GatePolicyQuerySet":
+        """The newest policy of each label."""
+        newer = GatePolicy.objects.filter(
+            label=models.OuterRef("label"), version__gt=models.OuterRef("version")
+        )
+        return self.filter(~models.Exists(newer))
 
 
 class GatePolicy(models.Model):
@@ -127,21 +140,28 @@ class GatePolicy(models.Model):
     floor = models.FloatField(null=True)
     max_error_share = models.FloatField(default=0.02)
     looks = models.PositiveSmallIntegerField(default=10)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
     created_by = models.CharField(max_length=300)
+
+    objects = GatePolicyQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["label", "version"], name="gate_policy_version_once"),
-            models.CheckConstraint(condition=models.Q(margin__gte=0, margin__lt=1), name="gate_policy_margin_is_a_share"),
             models.CheckConstraint(
-                condition=models.Q(floor=None) | models.Q(floor__gte=0, floor__lte=1), name="gate_policy_floor_is_a_share"
+                condition=models.Q(margin__gte=0, margin__lt=1), name="gate_policy_margin_is_a_share"
             ),
             models.CheckConstraint(
-                condition=~models.Q(kind="floor") | models.Q(floor__isnull=False), name="gate_policy_floor_kind_has_floor"
+                condition=models.Q(floor=None) | models.Q(floor__gte=0, floor__lte=1),
+                name="gate_policy_floor_is_a_share",
             ),
             models.CheckConstraint(
-                condition=models.Q(max_error_share__gte=0, max_error_share__lte=1), name="gate_policy_error_share"
+                condition=~models.Q(kind="floor") | models.Q(floor__isnull=False),
+                name="gate_policy_floor_kind_has_floor",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_error_share__gte=0, max_error_share__lte=1),
+                name="gate_policy_error_share",
             ),
             models.CheckConstraint(condition=models.Q(looks__gte=1), name="gate_policy_looks_positive"),
         ]
@@ -153,7 +173,7 @@ class GatePolicy(models.Model):
 class Run(models.Model):
     """One target answered the cases of one golden version and was scored. Its work rows are its results.
 
-    `recipe_hash` names everything that decides its scores, so that a run with an equal one can be the baseline.
+    `recipe_hash` names everything that decides its scores, so that an equal run can be the baseline.
     """
 
     class State(models.TextChoices):
@@ -200,7 +220,8 @@ class Run(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(trials__gte=1), name="run_trials_positive"),
             models.CheckConstraint(
-                condition=models.Q(target_kind="prompt", revision__isnull=False) | models.Q(target_kind="recorded"),
+                condition=models.Q(target_kind="prompt", revision__isnull=False)
+                | models.Q(target_kind="recorded"),
                 name="run_prompt_target_has_revision",
             ),
         ]
@@ -219,7 +240,8 @@ class Run(models.Model):
 class Look(models.Model):
     """Somebody looked at gate cases through a revision that is not the active one. Looks are counted.
 
-    `epoch` is the golden version from which looks are counted: it restarts when half of the gate cases are new.
+    `epoch` is the golden version from which looks are counted: it restarts when half of the gate cases are
+    new. Recorded answers are of no prompt and count for all of them.
     """
 
     prompt = models.ForeignKey(Prompt, null=True, on_delete=models.CASCADE, related_name="looks")
@@ -269,14 +291,17 @@ class Result(models.Model):
     latency_ms = models.FloatField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    reused_from = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    reused_from = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "case", "trial"], name="result_once"),
             models.CheckConstraint(
-                condition=~models.Q(state="leased") | models.Q(lease_until__isnull=False), name="result_leased_has_end"
+                condition=~models.Q(state="leased") | models.Q(lease_until__isnull=False),
+                name="result_leased_has_end",
             ),
             models.CheckConstraint(
                 condition=~models.Q(state__in=["done", "failed"]) | models.Q(finished_at__isnull=False),
@@ -285,10 +310,14 @@ class Result(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["run", "id"], condition=models.Q(state__in=["waiting", "leased"]), name="result_unfinished"
+                fields=["run", "id"],
+                condition=models.Q(state__in=["waiting", "leased"]),
+                name="result_unfinished",
             ),
             models.Index(
-                fields=["project", "work_hash"], condition=models.Q(state="done"), name="result_reusable_by_work"
+                fields=["project", "work_hash"],
+                condition=models.Q(state="done"),
+                name="result_reusable_by_work",
             ),
         ]
 

@@ -10,13 +10,14 @@ from reviews.questions import Opinion, Question
 def agree(questions: Sequence[Question], opinions: Sequence[Opinion]) -> bool:
     """Whether all answers to required questions (the quality question is one) and the corrections agree.
 
-    Texts and corrections agree where they are equal after folding (NFKC, case, punctuation, space); other answers
-    where they are equal. Answers to questions that may be left out settle nothing.
+    Texts and corrections agree where they are equal after folding (NFKC, case, punctuation, space); other
+    answers where they are equal. Answers to questions that may be left out settle nothing.
     """
     required = [question["key"] for question in questions if question["required"]]
-    return all(
-        len({_folded(opinion.answers.get(key)) for opinion in opinions}) <= 1 for key in required
-    ) and len({_folded(opinion.correction) for opinion in opinions}) <= 1
+    return (
+        all(len({_folded(opinion.answers.get(key)) for opinion in opinions}) <= 1 for key in required)
+        and len({_folded(opinion.correction) for opinion in opinions}) <= 1
+    )
 
 
 def joint(opinions: Sequence[Opinion]) -> Opinion:

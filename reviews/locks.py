@@ -1,9 +1,10 @@
-"""Locks by name, held until the transaction ends: for what must not happen twice at once and has no row yet."""
+"""Locks by name, held until the transaction ends: for what must not happen twice at once and has no row."""
 
 import hashlib
 
 from django.db import connection
 from django.db.models import Func, TextField, Value
+from django.db.models.expressions import Combinable
 
 
 def key(*words: object) -> int:
@@ -24,3 +25,9 @@ def held(*words: object) -> Func:
     The row itself is read before the lock is had: only later statements see what its last holder did.
     """
     return Func(Value(key(*words)), function="pg_advisory_xact_lock", output_field=TextField())
+
+
+def held_for(number: Combinable, *, seed: int) -> Func:
+    """As `held`, for a lock named by a number that the row holds; `seed` keeps kinds of locks apart."""
+    name = Func(number, Value(seed), function="hashint8extended")
+    return Func(name, function="pg_advisory_xact_lock", output_field=TextField())

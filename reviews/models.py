@@ -24,7 +24,7 @@ class RubricQuerySet(models.QuerySet["Rubric"]):
 
 
 class Rubric(models.Model):
-    """One version of what reviewers are asked; exactly one question carries the quality, mapped to 0–1."""
+    """One version of what reviewers are asked; exactly one question carries the quality, mapped to 0 to 1."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rubrics")
     name = models.CharField(max_length=100)
@@ -78,7 +78,7 @@ class Queue(models.Model):
 
 
 class SamplingRule(models.Model):
-    """Sends outputs to a queue by hashed draw. Immutable: another rate or filter is a new rule with a new salt."""
+    """Sends outputs to a queue by hashed draw. Immutable: another rate or filter is a new rule and salt."""
 
     class Kind(models.TextChoices):
         PROBABILITY = "probability"
@@ -93,7 +93,9 @@ class SamplingRule(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=models.Q(rate__gt=0, rate__lte=1), name="sampling_rule_rate_is_a_share"),
+            models.CheckConstraint(
+                condition=models.Q(rate__gt=0, rate__lte=1), name="sampling_rule_rate_is_a_share"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -101,7 +103,7 @@ class SamplingRule(models.Model):
 
 
 class Match(models.Model):
-    """This rule covers this output with probability `p`, and drew it or not; π is combined from these rows."""
+    """This rule covers this output with probability `p`, and drew it or not; π is made of these rows."""
 
     rule = models.ForeignKey(SamplingRule, on_delete=models.CASCADE, related_name="matches", db_index=False)
     output = models.ForeignKey(Output, on_delete=models.CASCADE, related_name="+")
@@ -126,7 +128,8 @@ class ItemQuerySet(models.QuerySet["Item"]):
 class Item(models.Model):
     """One thing to judge in one queue; its subject is named by kind and key, its outputs hang below.
 
-    The rubric's version and the overlap are those of the queue when the item was made; later changes leave it alone.
+    The rubric's version and the overlap are those of the queue when the item was made; later changes leave it
+    alone.
     """
 
     class State(models.TextChoices):
@@ -140,7 +143,7 @@ class Item(models.Model):
     subject_kind = models.CharField(max_length=20, default="output")
     subject_key = models.CharField(max_length=200)
     round = models.PositiveSmallIntegerField(default=1)
-    overlap = models.PositiveSmallIntegerField()
+    overlap = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     n_reviews = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
@@ -152,11 +155,15 @@ class Item(models.Model):
             models.CheckConstraint(
                 condition=models.Q(n_reviews__lte=models.F("overlap")), name="item_reviews_within_overlap"
             ),
-            models.UniqueConstraint(fields=["queue", "subject_kind", "subject_key", "round"], name="item_subject_once"),
+            models.UniqueConstraint(
+                fields=["queue", "subject_kind", "subject_key", "round"], name="item_subject_once"
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "id"], name="item_by_project"),
-            models.Index(fields=["queue", "id"], condition=models.Q(state="open"), name="item_open_oldest_first"),
+            models.Index(
+                fields=["queue", "id"], condition=models.Q(state="open"), name="item_open_oldest_first"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -271,7 +278,7 @@ class VerdictQuerySet(models.QuerySet["Verdict"]):
 
 
 class Verdict(models.Model):
-    """What holds about an item: answers, quality 0–1, a correction if it was wrong, and the part it belongs to."""
+    """What holds about an item: answers, quality from 0 to 1, a correction if it was wrong, and its part."""
 
     class SettledBy(models.TextChoices):
         AGREEMENT = "agreement"
@@ -279,7 +286,9 @@ class Verdict(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="verdicts", db_index=False)
-    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.SET_NULL, related_name="verdicts", db_index=False)
+    prompt = models.ForeignKey(
+        Prompt, null=True, on_delete=models.SET_NULL, related_name="verdicts", db_index=False
+    )
     answers = models.JSONField()
     quality = models.FloatField()
     correction = models.TextField(null=True)
@@ -298,7 +307,9 @@ class Verdict(models.Model):
             models.UniqueConstraint(
                 fields=["item"], condition=models.Q(replaced_at=None), name="verdict_one_standing_per_item"
             ),
-            models.CheckConstraint(condition=models.Q(quality__gte=0, quality__lte=1), name="verdict_quality_0_to_1"),
+            models.CheckConstraint(
+                condition=models.Q(quality__gte=0, quality__lte=1), name="verdict_quality_0_to_1"
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "id"], name="verdict_by_project"),

@@ -39,13 +39,15 @@ class Content:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        text = json.dumps([self.questions, self.quality], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(
+            [self.questions, self.quality], sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one person, or a verdict, says about an item: the answers by question key, and the right text if any."""
+    """What a person or a verdict says about an item: answers by question key, and the right text if any."""
 
     answers: Answers
     correction: str | None = None
@@ -54,14 +56,16 @@ class Opinion:
 def read_content(questions: Sequence[Any], quality: Mapping[str, Any]) -> Content:
     """The rubric's content with every default written out.
 
-    Exactly one question carries the quality: `quality.question` names a choice, yes_no or scale question that is
-    always asked and required, and `quality.map` gives each of its options a value from 0 to 1.
+    Exactly one question carries the quality: `quality.question` names a choice, yes_no or scale question that
+    is always asked and required, and `quality.map` gives each of its options a value from 0 to 1.
 
     Raises:
         Invalid: naming each field that is wrong.
     """
     flaws: list[FieldError] = []
-    read = [_read_question(question, f"questions[{index}]", flaws) for index, question in enumerate(questions)]
+    read = [
+        _read_question(question, f"questions[{index}]", flaws) for index, question in enumerate(questions)
+    ]
     if not 1 <= len(questions) <= MOST_QUESTIONS:
         flaws.append(FieldError("questions", f"has {len(questions)}; send 1 to {MOST_QUESTIONS}"))
     if not flaws:
@@ -77,18 +81,22 @@ def read_content(questions: Sequence[Any], quality: Mapping[str, Any]) -> Conten
     return Content(read, {"question": quality["question"], "map": values})
 
 
-def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], correction: str | None) -> Opinion:
+def read_opinion(
+    questions: Sequence[Question], answers: Mapping[str, Any], correction: str | None
+) -> Opinion:
     """The answers in canonical form; what was left empty is left out.
 
-    A question with `show_if` is asked only where the earlier answer says so: not asked, it must not be answered.
-    A correction may be sent as `correction` or as the answer to the rubric's question of that type.
+    A question with `show_if` is asked only where the earlier answer says so: not asked, it must not be
+    answered. A correction may be sent as `correction` or as the answer to the rubric's question of that type.
 
     Raises:
         Invalid: naming each answer that is unknown, missing, unasked or of the wrong form.
     """
     known = {question["key"] for question in questions}
     flaws = [
-        FieldError(f"answers.{key}", f"is no question of this rubric; its questions: {', '.join(sorted(known))}")
+        FieldError(
+            f"answers.{key}", f"is no question of this rubric; its questions: {', '.join(sorted(known))}"
+        )
         for key in answers
         if key not in known
     ]
@@ -101,8 +109,8 @@ def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], corr
             if question["type"] == "correction":
                 text = value = _one_correction(text, value)
             if value is not None and not _is_asked(question, read):
-                raise _Flaw(f"is not asked where {_condition(question)} does not hold; leave it out")
-        except _Flaw as flaw:
+                raise UnfitError(f"is not asked where {_condition(question)} does not hold; leave it out")
+        except UnfitError as flaw:
             flaws.append(FieldError(f"answers.{key}", str(flaw)))
             continue
         if value is not None and question["type"] != "correction":
@@ -116,18 +124,19 @@ def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], corr
 
 
 def quality_of(quality: Mapping[str, Any], answers: Mapping[str, Any]) -> float:
-    """The 0–1 value that the rubric's map gives the answer to its quality question."""
+    """The value from 0 to 1 that the rubric's map gives the answer to its quality question."""
     return float(quality["map"][str(answers[quality["question"]])])
 
 
-class _Flaw(ValueError):
+class UnfitError(ValueError):
     """This value does not fit; the message says what was found and what to send."""
 
 
 class Kind(Protocol):
     """One type of question: which fields it has beyond the common ones, and which answers fit."""
 
-    fields: tuple[str, ...]
+    @property
+    def fields(self) -> tuple[str, ...]: ...
 
     def shape(self, question: Mapping[str, Any]) -> Question:
         """The kind's own fields in canonical form."""
@@ -148,7 +157,7 @@ class Choice:
 
     def read(self, question: Mapping[str, Any], answer: Any) -> str:
         if not isinstance(answer, str) or answer not in question["options"]:
-            raise _Flaw(f"is {_shown(answer)}; choose one of {_listed(question['options'])}")
+            raise UnfitError(f"is {_shown(answer)}; choose one of {_listed(question['options'])}")
         return answer
 
 
@@ -160,32 +169,34 @@ class YesNo:
 
     def shape(self, question: Mapping[str, Any]) -> Question:
         options = question.get("options")
-        if options is not None and (not isinstance(options, list) or sorted(map(str, options)) != ["no", "yes"]):
-            raise _Flaw(f"are {_shown(options)}; a yes_no question has yes and no, so leave options out")
+        if options is not None and (
+            not isinstance(options, list) or sorted(map(str, options)) != ["no", "yes"]
+        ):
+            raise UnfitError(f"are {_shown(options)}; a yes_no question has yes and no, so leave options out")
         return {"options": list(self.options)}
 
     def read(self, question: Mapping[str, Any], answer: Any) -> str:
         word = {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else answer
         if word not in self.options:
-            raise _Flaw(f"is {_shown(answer)}; send yes or no")
+            raise UnfitError(f"is {_shown(answer)}; send yes or no")
         return str(word)
 
 
 class Scale:
-    """A whole number between two ends, given as `range: [min, max]` or as the list of all steps in `options`."""
+    """A whole number between two ends: `range: [min, max]`, or all steps in `options`."""
 
     fields = ("options", "range")
 
     def shape(self, question: Mapping[str, Any]) -> Question:
         low, high = _ends(question)
         if not low < high or high - low >= MOST_STEPS:
-            raise _Flaw(f"goes from {low} to {high}; a scale rises and has at most {MOST_STEPS} steps")
+            raise UnfitError(f"goes from {low} to {high}; a scale rises and has at most {MOST_STEPS} steps")
         return {"options": [str(step) for step in range(low, high + 1)], "range": [low, high]}
 
     def read(self, question: Mapping[str, Any], answer: Any) -> int:
         low, high = question["range"]
         if not _is_whole(answer) or not low <= answer <= high:
-            raise _Flaw(f"is {_shown(answer)}; send a whole number from {low} to {high}")
+            raise UnfitError(f"is {_shown(answer)}; send a whole number from {low} to {high}")
         return int(answer)
 
 
@@ -199,13 +210,15 @@ class Number:
         if given is None:
             return {}
         if not _is_pair(given) or not all(_is_number(end) for end in given) or not given[0] < given[1]:
-            raise _Flaw(f"is {_shown(given)}; send two rising numbers, or leave it out")
+            raise UnfitError(f"is {_shown(given)}; send two rising numbers, or leave it out")
         return {"range": list(given)}
 
     def read(self, question: Mapping[str, Any], answer: Any) -> float:
         low, high = question.get("range", (-math.inf, math.inf))
         if not _is_number(answer) or not low <= answer <= high:
-            raise _Flaw(f"is {_shown(answer)}; send a number" + (f" from {low} to {high}" if low > -math.inf else ""))
+            raise UnfitError(
+                f"is {_shown(answer)}; send a number" + (f" from {low} to {high}" if low > -math.inf else "")
+            )
         return float(answer)
 
 
@@ -219,7 +232,7 @@ class Text:
 
     def read(self, question: Mapping[str, Any], answer: Any) -> str | None:
         if not isinstance(answer, str) or len(answer) > LONGEST_TEXT:
-            raise _Flaw(f"is {_shown(answer)}; send a text of at most {LONGEST_TEXT} characters")
+            raise UnfitError(f"is {_shown(answer)}; send a text of at most {LONGEST_TEXT} characters")
         return answer if answer.strip() else None
 
 
@@ -236,7 +249,7 @@ class Tags:
         tags = _texts(answer, least=0, most=MOST_TAGS)
         unknown = [tag for tag in tags if tag not in question.get("options", tags)]
         if unknown:
-            raise _Flaw(f"holds {_shown(unknown[0])}; choose from {_listed(question['options'])}")
+            raise UnfitError(f"holds {_shown(unknown[0])}; choose from {_listed(question['options'])}")
         return sorted(tags) or None
 
 
@@ -265,13 +278,17 @@ def _read_question(question: Any, place: str, flaws: list[FieldError]) -> Questi
     kind = KINDS.get(question["type"]) if isinstance(question.get("type"), str) else None
     if kind is None:
         found = _shown(question.get("type"))
-        flaws.append(FieldError(f"{place}.type", f"{found} is not available; available are {', '.join(KINDS)}"))
+        flaws.append(
+            FieldError(f"{place}.type", f"{found} is not available; available are {', '.join(KINDS)}")
+        )
         return {}
     flaws += _flaws_of_fields(question, kind, place)
     try:
         shaped = kind.shape(question)
-    except _Flaw as flaw:
-        flaws.append(FieldError(f"{place}.{'range' if question.get('range') is not None else 'options'}", str(flaw)))
+    except UnfitError as flaw:
+        flaws.append(
+            FieldError(f"{place}.{'range' if question.get('range') is not None else 'options'}", str(flaw))
+        )
         shaped = {}
     return {
         "key": question.get("key"),
@@ -306,9 +323,13 @@ def _flaws_between(questions: Sequence[Question]) -> Iterator[FieldError]:
     for index, question in enumerate(questions):
         place = f"questions[{index}]"
         if question["key"] in earlier:
-            yield FieldError(f"{place}.key", f"{question['key']!r} is the key of an earlier question; choose another")
+            yield FieldError(
+                f"{place}.key", f"{question['key']!r} is the key of an earlier question; choose another"
+            )
         if question["type"] == "correction" and any(one["type"] == "correction" for one in earlier.values()):
-            yield FieldError(f"{place}.type", "is the second correction; an item has one right text, so ask once")
+            yield FieldError(
+                f"{place}.type", "is the second correction; an item has one right text, so ask once"
+            )
         if "show_if" in question:
             yield from _flaws_of_condition(question["show_if"], earlier, f"{place}.show_if")
         earlier[question["key"]] = question
@@ -326,7 +347,7 @@ def _flaws_of_condition(condition: Any, earlier: Mapping[str, Question], place: 
     for answer in _as_list(condition["is"]):
         try:
             _read_answer(asked, answer)
-        except _Flaw as flaw:
+        except UnfitError as flaw:
             yield FieldError(f"{place}.is", str(flaw))
 
 
@@ -334,7 +355,7 @@ def _flaws_of_quality(questions: Sequence[Question], quality: Mapping[str, Any])
     name, values = quality.get("question"), quality.get("map")
     question = next((one for one in questions if one["key"] == name), None)
     if question is None or question["type"] not in _WITH_OPTIONS:
-        said = f"{_shown(name)} is no question of type {', '.join(_WITH_OPTIONS)}; one of them carries the quality"
+        said = f"{_shown(name)} is no question of type {', '.join(_WITH_OPTIONS)}; one carries the quality"
         yield FieldError("quality.question", said)
         return
     if "show_if" in question:
@@ -344,7 +365,9 @@ def _flaws_of_quality(questions: Sequence[Question], quality: Mapping[str, Any])
         return
     missing = [option for option in question["options"] if option not in values]
     if missing:
-        yield FieldError("quality.map", f"gives no value for {_listed(missing)}; give each option one from 0 to 1")
+        yield FieldError(
+            "quality.map", f"gives no value for {_listed(missing)}; give each option one from 0 to 1"
+        )
     for option, value in values.items():
         if option not in question["options"]:
             said = f"is no option of {name!r}; its options: {_listed(question['options'])}"
@@ -359,7 +382,7 @@ def _read_answer(question: Question, answer: Any) -> Any:
 
 def _one_correction(sent: str | None, answered: str | None) -> str | None:
     if sent is not None and answered is not None and sent != answered:
-        raise _Flaw("differs from `correction`; send the right text once")
+        raise UnfitError("differs from `correction`; send the right text once")
     return sent if sent is not None else answered
 
 
@@ -384,26 +407,28 @@ def _ends(question: Mapping[str, Any]) -> tuple[int, int]:
     given, steps = question.get("range"), question.get("options")
     if given is not None:
         if not _is_pair(given) or not all(_is_whole(end) for end in given):
-            raise _Flaw(f"is {_shown(given)}; send two whole numbers [min, max]")
-        if steps is not None and [str(step) for step in _as_list(steps)] != [str(s) for s in range(given[0], given[1] + 1)]:
-            raise _Flaw("and options differ; send one of them")
+            raise UnfitError(f"is {_shown(given)}; send two whole numbers [min, max]")
+        if steps is not None and [str(step) for step in _as_list(steps)] != [
+            str(s) for s in range(given[0], given[1] + 1)
+        ]:
+            raise UnfitError("and options differ; send one of them")
         return given[0], given[1]
     if not isinstance(steps, list) or not steps or not all(_is_step(step) for step in steps):
-        raise _Flaw("are missing; send range: [min, max], or every step in options")
+        raise UnfitError("are missing; send range: [min, max], or every step in options")
     numbers = [int(step) for step in steps]
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise _Flaw(f"are {_listed(steps)}; the steps of a scale rise by one, else use choice")
+        raise UnfitError(f"are {_listed(steps)}; the steps of a scale rise by one, else use choice")
     return numbers[0], numbers[-1]
 
 
 def _texts(given: Any, *, least: int, most: int = MOST_OPTIONS) -> list[str]:
     if not isinstance(given, list) or not least <= len(given) <= most:
-        raise _Flaw(f"is {_shown(given)}; send a list of {least} to {most} texts")
+        raise UnfitError(f"is {_shown(given)}; send a list of {least} to {most} texts")
     for text in given:
         if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_OPTION:
-            raise _Flaw(f"holds {_shown(text)}; each is a text of 1 to {LONGEST_OPTION} characters")
+            raise UnfitError(f"holds {_shown(text)}; each is a text of 1 to {LONGEST_OPTION} characters")
     if len(set(given)) < len(given):
-        raise _Flaw("names something twice; name each once")
+        raise UnfitError("names something twice; name each once")
     return list(given)
 
 
@@ -416,7 +441,9 @@ def _is_whole(given: Any) -> bool:
 
 
 def _is_step(given: Any) -> bool:
-    return _is_whole(given) or (isinstance(given, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,8}", given) is not None)
+    return _is_whole(given) or (
+        isinstance(given, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,8}", given) is not None
+    )
 
 
 def _is_number(given: Any) -> bool:

@@ -148,5 +148,5 @@ def _empty_rabbitmq(url: str) -> str:
 
 
 def _with_database(url: str, name: str) -> str:
-    options = {**psycopg.conninfo.conninfo_to_dict(url), "dbname": ""}
-    return f"postgresql:///{name}?{urllib.parse.urlencode({key: value for key, value in options.items() if value})}"
+    options = {key: value for key, value in psycopg.conninfo.conninfo_to_dict(url).items() if key != "dbname"}
+    return f"postgresql:///{name}?{urllib.parse.urlencode(options)}"

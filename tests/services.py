@@ -1,8 +1,8 @@
 """The services tests stand on, known before Django's settings are read (a pytest plugin, see pyproject.toml).
 
-DATABASE_URL, when given, is used. Else a private PostgreSQL is started once in `var/test/<n>` by the process that
-controls the tests; its workers inherit the address. With RATCHET_TEST_STRICT=1 nothing is replaced: what is not
-given fails.
+DATABASE_URL, when given, is used. Else a private PostgreSQL is started once in `var/test/<n>` by the process
+that controls the tests; its workers inherit the address. With RATCHET_TEST_STRICT=1 nothing is replaced: what
+is not given fails.
 """
 
 import fcntl
@@ -56,7 +56,13 @@ def _site_in_a_free_slot() -> Site:
     for slot in range(1, SLOTS + 1):
         folder = ROOT / "var" / "test" / str(slot)
         site = Site(
-            folder, web=False, workers=0, beat=False, broker_url="memory://", postgres_settings=CARELESS
+            folder,
+            web=False,
+            workers=0,
+            beat=False,
+            broker_url="memory://",
+            restarts=False,
+            postgres_settings=CARELESS,
         )
         try:
             site.start()

@@ -11,6 +11,8 @@ from ledger import allowances, heartbeats
 PERIOD_S = 2.0
 # Two drains that start together should not wait a whole period for the first to make room.
 FIRST_PERIOD_S = 0.1
+# Who was granted nothing waits for others to make room.
+LONGEST_WAIT_S = 0.5
 
 
 def width_key(run_id: int) -> str:
@@ -46,10 +48,9 @@ class Share:
             want = min(want, self._first_share(now))
         granted = min(self._hold(width_key(self.run_id), in_use, want, now), want)
         granted = min(self._hold(self.endpoint_key, in_use, granted, now), granted)
-        settled = not self._is_first and granted > 0
+        longest = min(PERIOD_S if granted else LONGEST_WAIT_S, settings.LEASE_SECONDS / 4)
+        self.pause_s = min(longest, FIRST_PERIOD_S if self._is_first else 2 * self.pause_s)
         self._is_first = False
-        longest = min(PERIOD_S, settings.LEASE_SECONDS / 4)
-        self.pause_s = min(longest, 2 * self.pause_s if settled else FIRST_PERIOD_S)
         return granted
 
     def release(self) -> None:

@@ -7,257 +7,590 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('connections', '0001_initial'),
-        ('projects', '0003_site_cache'),
-        ('prompts', '0001_initial'),
-        ('reviews', '0001_initial'),
+        ("connections", "0001_initial"),
+        ("projects", "0003_site_cache"),
+        ("prompts", "0001_initial"),
+        ("reviews", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='GoldenSet',
+            name="GoldenSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('description', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='golden_sets', to='projects.project')),
-                ('prompt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='golden_sets', to='prompts.prompt')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("description", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="golden_sets",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="golden_sets",
+                        to="prompts.prompt",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='GoldenCase',
+            name="GoldenCase",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('input', models.JSONField()),
-                ('variables', models.JSONField(null=True)),
-                ('expected', models.JSONField(null=True)),
-                ('metadata', models.JSONField(default=dict)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('part', models.CharField(choices=[('gate', 'Gate'), ('dev', 'Dev'), ('anchor', 'Anchor')], max_length=10)),
-                ('first_version', models.PositiveIntegerField()),
-                ('last_version', models.PositiveIntegerField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('verdict', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='golden_cases', to='reviews.verdict')),
-                ('golden_set', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cases', to='evals.goldenset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("content_hash", models.CharField(max_length=64)),
+                ("input", models.JSONField()),
+                ("variables", models.JSONField(null=True)),
+                ("expected", models.JSONField(null=True)),
+                ("metadata", models.JSONField(default=dict)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[("gate", "Gate"), ("dev", "Dev"), ("anchor", "Anchor")], max_length=10
+                    ),
+                ),
+                ("first_version", models.PositiveIntegerField()),
+                ("last_version", models.PositiveIntegerField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "verdict",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="golden_cases",
+                        to="reviews.verdict",
+                    ),
+                ),
+                (
+                    "golden_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="cases",
+                        to="evals.goldenset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='GatePolicy',
+            name="GatePolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('content_hash', models.CharField(max_length=64)),
-                ('part', models.CharField(choices=[('gate', 'Gate'), ('dev', 'Dev'), ('anchor', 'Anchor')], default='gate', max_length=10)),
-                ('scorers', models.JSONField()),
-                ('kind', models.CharField(choices=[('non_inferiority', 'Non Inferiority'), ('superiority', 'Superiority'), ('floor', 'Floor')], max_length=20)),
-                ('margin', models.FloatField(default=0.02)),
-                ('floor', models.FloatField(null=True)),
-                ('max_error_share', models.FloatField(default=0.02)),
-                ('looks', models.PositiveSmallIntegerField(default=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='policies', to='prompts.label')),
-                ('golden_set', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='policies', to='evals.goldenset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                ("content_hash", models.CharField(max_length=64)),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[("gate", "Gate"), ("dev", "Dev"), ("anchor", "Anchor")],
+                        default="gate",
+                        max_length=10,
+                    ),
+                ),
+                ("scorers", models.JSONField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("non_inferiority", "Non Inferiority"),
+                            ("superiority", "Superiority"),
+                            ("floor", "Floor"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("margin", models.FloatField(default=0.02)),
+                ("floor", models.FloatField(null=True)),
+                ("max_error_share", models.FloatField(default=0.02)),
+                ("looks", models.PositiveSmallIntegerField(default=10)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="policies",
+                        to="prompts.label",
+                    ),
+                ),
+                (
+                    "golden_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="policies",
+                        to="evals.goldenset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='GoldenVersion',
+            name="GoldenVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('content_hash', models.CharField(max_length=64)),
-                ('n_cases', models.PositiveIntegerField()),
-                ('n_gate', models.PositiveIntegerField()),
-                ('cut_at', models.DateTimeField()),
-                ('cut_by', models.CharField(max_length=300)),
-                ('golden_set', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='evals.goldenset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("content_hash", models.CharField(max_length=64)),
+                ("n_cases", models.PositiveIntegerField()),
+                ("n_gate", models.PositiveIntegerField()),
+                ("cut_at", models.DateTimeField()),
+                ("cut_by", models.CharField(max_length=300)),
+                (
+                    "golden_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="evals.goldenset",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.CharField(choices=[('gate', 'Gate'), ('dev', 'Dev'), ('anchor', 'Anchor')], max_length=10)),
-                ('target_kind', models.CharField(choices=[('prompt', 'Prompt'), ('recorded', 'Recorded')], max_length=10)),
-                ('model', models.CharField(blank=True, max_length=200)),
-                ('scorers', models.JSONField()),
-                ('trials', models.PositiveSmallIntegerField(default=1)),
-                ('concurrency', models.PositiveIntegerField(null=True)),
-                ('seed', models.BigIntegerField(default=0)),
-                ('budget_calls', models.BigIntegerField(null=True)),
-                ('reuses_results', models.BooleanField(default=False)),
-                ('recipe_hash', models.CharField(blank=True, max_length=64)),
-                ('gate_asked', models.JSONField(null=True)),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('paused', 'Paused'), ('done', 'Done'), ('cancelled', 'Cancelled'), ('failed', 'Failed'), ('invalid', 'too many errors to be believed')], default='queued', max_length=10)),
-                ('n_results', models.PositiveIntegerField()),
-                ('scores', models.JSONField(default=dict)),
-                ('gate', models.JSONField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.CharField(max_length=300)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('baseline', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='candidates', to='evals.run')),
-                ('connection', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='connections.connection')),
-                ('golden_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='evals.goldenversion')),
-                ('policy', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='evals.gatepolicy')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='projects.project')),
-                ('revision', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='prompts.revision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[("gate", "Gate"), ("dev", "Dev"), ("anchor", "Anchor")], max_length=10
+                    ),
+                ),
+                (
+                    "target_kind",
+                    models.CharField(choices=[("prompt", "Prompt"), ("recorded", "Recorded")], max_length=10),
+                ),
+                ("model", models.CharField(blank=True, max_length=200)),
+                ("scorers", models.JSONField()),
+                ("trials", models.PositiveSmallIntegerField(default=1)),
+                ("concurrency", models.PositiveIntegerField(null=True)),
+                ("seed", models.BigIntegerField(default=0)),
+                ("budget_calls", models.BigIntegerField(null=True)),
+                ("reuses_results", models.BooleanField(default=False)),
+                ("recipe_hash", models.CharField(blank=True, max_length=64)),
+                ("gate_asked", models.JSONField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("paused", "Paused"),
+                            ("done", "Done"),
+                            ("cancelled", "Cancelled"),
+                            ("failed", "Failed"),
+                            ("invalid", "too many errors to be believed"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("n_results", models.PositiveIntegerField()),
+                ("scores", models.JSONField(default=dict)),
+                ("gate", models.JSONField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField()),
+                ("created_by", models.CharField(max_length=300)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "baseline",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="candidates",
+                        to="evals.run",
+                    ),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="connections.connection",
+                    ),
+                ),
+                (
+                    "golden_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="evals.goldenversion",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="evals.gatepolicy",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="runs",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Result',
+            name="Result",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('trial', models.PositiveSmallIntegerField(default=1)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('leased', 'Leased'), ('done', 'Done'), ('failed', 'Failed'), ('dropped', 'cancelled before it was called')], default='waiting', max_length=8)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('n_calls', models.PositiveSmallIntegerField(default=0)),
-                ('not_before', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('lease_token', models.BigIntegerField(default=0)),
-                ('call_started_at', models.DateTimeField(null=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('work_hash', models.BinaryField(max_length=32, null=True)),
-                ('output', models.JSONField(null=True)),
-                ('error', models.TextField(blank=True)),
-                ('context_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('latency_ms', models.FloatField(null=True)),
-                ('input_tokens', models.BigIntegerField(null=True)),
-                ('output_tokens', models.BigIntegerField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='results', to='evals.goldencase')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='projects.project')),
-                ('reused_from', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='evals.result')),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='results', to='evals.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("trial", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("leased", "Leased"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("dropped", "cancelled before it was called"),
+                        ],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("n_calls", models.PositiveSmallIntegerField(default=0)),
+                ("not_before", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("lease_token", models.BigIntegerField(default=0)),
+                ("call_started_at", models.DateTimeField(null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("work_hash", models.BinaryField(max_length=32, null=True)),
+                ("output", models.JSONField(null=True)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "context_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                ("latency_ms", models.FloatField(null=True)),
+                ("input_tokens", models.BigIntegerField(null=True)),
+                ("output_tokens", models.BigIntegerField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="results",
+                        to="evals.goldencase",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "reused_from",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="evals.result",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="results",
+                        to="evals.run",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Look',
+            name="Look",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('epoch', models.PositiveIntegerField()),
-                ('reserved_at', models.DateTimeField()),
-                ('returned_at', models.DateTimeField(null=True)),
-                ('golden_set', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='looks', to='evals.goldenset')),
-                ('prompt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='looks', to='prompts.prompt')),
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='look', to='evals.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField()),
+                ("reserved_at", models.DateTimeField()),
+                ("returned_at", models.DateTimeField(null=True)),
+                (
+                    "golden_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="looks",
+                        to="evals.goldenset",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="looks",
+                        to="prompts.prompt",
+                    ),
+                ),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="look", to="evals.run"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Score',
+            name="Score",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scorer', models.CharField(max_length=100)),
-                ('value', models.FloatField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('result', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='scores', to='evals.result')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("scorer", models.CharField(max_length=100)),
+                ("value", models.FloatField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "result",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="scores",
+                        to="evals.result",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='goldenset',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='golden_set_name_once'),
+            model_name="goldenset",
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="golden_set_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='goldencase',
-            constraint=models.UniqueConstraint(condition=models.Q(('last_version', None)), fields=('golden_set', 'key'), name='golden_case_key_once_in_draft'),
+            model_name="goldencase",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("last_version", None)),
+                fields=("golden_set", "key"),
+                name="golden_case_key_once_in_draft",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldencase',
-            constraint=models.UniqueConstraint(condition=models.Q(('last_version', None), ('verdict__isnull', False)), fields=('golden_set', 'verdict'), name='golden_case_verdict_once_in_draft'),
+            model_name="goldencase",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("last_version", None), ("verdict__isnull", False)),
+                fields=("golden_set", "verdict"),
+                name="golden_case_verdict_once_in_draft",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldencase',
-            constraint=models.CheckConstraint(condition=models.Q(('part__in', ['gate', 'dev', 'anchor'])), name='golden_case_part_is_exam'),
+            model_name="goldencase",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("part__in", ["gate", "dev", "anchor"])), name="golden_case_part_is_exam"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldencase',
-            constraint=models.CheckConstraint(condition=models.Q(('last_version', None), ('last_version__gte', models.F('first_version')), _connector='OR'), name='golden_case_versions_in_order'),
+            model_name="goldencase",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("last_version", None), ("last_version__gte", models.F("first_version")), _connector="OR"
+                ),
+                name="golden_case_versions_in_order",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.UniqueConstraint(fields=('label', 'version'), name='gate_policy_version_once'),
+            model_name="gatepolicy",
+            constraint=models.UniqueConstraint(fields=("label", "version"), name="gate_policy_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('margin__gte', 0), ('margin__lt', 1)), name='gate_policy_margin_is_a_share'),
+            model_name="gatepolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("margin__gte", 0), ("margin__lt", 1)),
+                name="gate_policy_margin_is_a_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('floor', None), models.Q(('floor__gte', 0), ('floor__lte', 1)), _connector='OR'), name='gate_policy_floor_is_a_share'),
+            model_name="gatepolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("floor", None), models.Q(("floor__gte", 0), ("floor__lte", 1)), _connector="OR"
+                ),
+                name="gate_policy_floor_is_a_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'floor'), _negated=True), ('floor__isnull', False), _connector='OR'), name='gate_policy_floor_kind_has_floor'),
+            model_name="gatepolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "floor"), _negated=True), ("floor__isnull", False), _connector="OR"
+                ),
+                name="gate_policy_floor_kind_has_floor",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('max_error_share__gte', 0), ('max_error_share__lte', 1)), name='gate_policy_error_share'),
+            model_name="gatepolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("max_error_share__gte", 0), ("max_error_share__lte", 1)),
+                name="gate_policy_error_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gatepolicy',
-            constraint=models.CheckConstraint(condition=models.Q(('looks__gte', 1)), name='gate_policy_looks_positive'),
+            model_name="gatepolicy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("looks__gte", 1)), name="gate_policy_looks_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldenversion',
-            constraint=models.UniqueConstraint(fields=('golden_set', 'number'), name='golden_version_once'),
+            model_name="goldenversion",
+            constraint=models.UniqueConstraint(fields=("golden_set", "number"), name="golden_version_once"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['project', '-id'], name='run_newest_first'),
+            model_name="run",
+            index=models.Index(fields=["project", "-id"], name="run_newest_first"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['project', 'recipe_hash'], name='run_by_recipe'),
+            model_name="run",
+            index=models.Index(fields=["project", "recipe_hash"], name="run_by_recipe"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'running'])), fields=['id'], name='run_with_work_left'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "running"])),
+                fields=["id"],
+                name="run_with_work_left",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('trials__gte', 1)), name='run_trials_positive'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("trials__gte", 1)), name="run_trials_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revision__isnull', False), ('target_kind', 'prompt')), ('target_kind', 'recorded'), _connector='OR'), name='run_prompt_target_has_revision'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("revision__isnull", False), ("target_kind", "prompt")),
+                    ("target_kind", "recorded"),
+                    _connector="OR",
+                ),
+                name="run_prompt_target_has_revision",
+            ),
         ),
         migrations.AddIndex(
-            model_name='result',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'leased'])), fields=['run', 'id'], name='result_unfinished'),
+            model_name="result",
+            index=models.Index(
+                condition=models.Q(("state__in", ["waiting", "leased"])),
+                fields=["run", "id"],
+                name="result_unfinished",
+            ),
         ),
         migrations.AddIndex(
-            model_name='result',
-            index=models.Index(condition=models.Q(('state', 'done')), fields=['project', 'work_hash'], name='result_reusable_by_work'),
+            model_name="result",
+            index=models.Index(
+                condition=models.Q(("state", "done")),
+                fields=["project", "work_hash"],
+                name="result_reusable_by_work",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='result',
-            constraint=models.UniqueConstraint(fields=('run', 'case', 'trial'), name='result_once'),
+            model_name="result",
+            constraint=models.UniqueConstraint(fields=("run", "case", "trial"), name="result_once"),
         ),
         migrations.AddConstraint(
-            model_name='result',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'leased'), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='result_leased_has_end'),
+            model_name="result",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "leased"), _negated=True),
+                    ("lease_until__isnull", False),
+                    _connector="OR",
+                ),
+                name="result_leased_has_end",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='result',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['done', 'failed']), _negated=True), ('finished_at__isnull', False), _connector='OR'), name='result_finished_has_moment'),
+            model_name="result",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ["done", "failed"]), _negated=True),
+                    ("finished_at__isnull", False),
+                    _connector="OR",
+                ),
+                name="result_finished_has_moment",
+            ),
         ),
         migrations.AddIndex(
-            model_name='look',
-            index=models.Index(fields=['golden_set', 'prompt', 'epoch'], name='look_by_epoch'),
+            model_name="look",
+            index=models.Index(fields=["golden_set", "prompt", "epoch"], name="look_by_epoch"),
         ),
         migrations.AddConstraint(
-            model_name='score',
-            constraint=models.UniqueConstraint(fields=('result', 'scorer'), name='score_once'),
+            model_name="score",
+            constraint=models.UniqueConstraint(fields=("result", "scorer"), name="score_once"),
         ),
     ]

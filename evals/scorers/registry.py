@@ -18,9 +18,14 @@ LONGEST_ARGUMENT = 10_000
 class Case(Protocol):
     """What a scorer may know of the case besides what is expected."""
 
-    input: Any
-    metadata: Any
-    tags: Any
+    @property
+    def input(self) -> Any: ...
+
+    @property
+    def metadata(self) -> Any: ...
+
+    @property
+    def tags(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

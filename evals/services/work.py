@@ -154,8 +154,7 @@ class Reaped:
 def reap(*, now: dt.datetime) -> Reaped:
     """No lease that has ended is left: its row waits again, or has failed after three attempts.
 
-    The call that was open is counted as made. What still waits in a cancelled run is dropped. Any number of workers
-    may reap at once.
+    The call that was open is counted as made. Any number of workers may reap at once.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(REAP, {"now": now, "most": MAX_ATTEMPTS, "reason": WORKER_LOST})
@@ -166,7 +165,6 @@ def reap(*, now: dt.datetime) -> Reaped:
                 failed.setdefault(run_id, []).append(result_id)
         specs = dict(Run.objects.filter(pk__in=failed).values_list("pk", "scorers"))
         cursor.execute(INSERT_SCORES, _null_score_columns(failed, specs, WORKER_LOST))
-        cursor.execute(DROP_CANCELLED)
     n_failed = sum(map(len, failed.values()))
     return Reaped(n_freed=len(found) - n_failed, n_failed=n_failed)
 
@@ -257,7 +255,9 @@ def _score_columns(batch: Sequence[Finished]) -> list[list[Any]]:
     return _columns(rows, 4)
 
 
-def _null_score_columns(failed: Mapping[int, Sequence[int]], specs: Mapping[int, Any], reason: str) -> list[list[Any]]:
+def _null_score_columns(
+    failed: Mapping[int, Sequence[int]], specs: Mapping[int, Any], reason: str
+) -> list[list[Any]]:
     """A null score of every scorer of its run for each failed result, the results given by run."""
     rows = (
         (result_id, scorer, score.value, score.reason)
@@ -306,14 +306,12 @@ WITH given AS (
     ) AS g(id, token, state, n_calls, output, error, not_before, finished_at, context_ids, latency_ms,
            input_tokens, output_tokens)
 ), held AS (
-    SELECT r.id, run.state AS run_state
-    FROM evals_result r JOIN given USING (id) JOIN evals_run run ON run.id = r.run_id
+    SELECT r.id FROM evals_result r JOIN given USING (id)
     WHERE r.lease_token = given.token AND r.state = 'leased'
     ORDER BY r.id FOR UPDATE OF r
 ), stored AS (
     UPDATE evals_result r
-    SET state = CASE WHEN g.state = 'waiting' AND held.run_state = 'cancelled' THEN 'dropped' ELSE g.state END,
-        n_calls = r.n_calls + g.n_calls, output = g.output, error = g.error, not_before = g.not_before,
+    SET state = g.state, n_calls = r.n_calls + g.n_calls, output = g.output, error = g.error, not_before = g.not_before,
         finished_at = g.finished_at, context_ids = g.context_ids::bigint[], latency_ms = g.latency_ms,
         input_tokens = g.input_tokens, output_tokens = g.output_tokens, lease_until = NULL
     FROM given g JOIN held USING (id)
@@ -355,12 +353,4 @@ SET state = CASE WHEN r.attempts >= %(most)s THEN 'failed' ELSE 'waiting' END,
     n_calls = r.n_calls + 1, lease_until = NULL
 FROM ended WHERE r.id = ended.id
 RETURNING r.id, r.run_id, r.state
-"""
-
-DROP_CANCELLED = """
-WITH left_over AS (
-    SELECT r.id FROM evals_result r JOIN evals_run run ON run.id = r.run_id
-    WHERE r.state = 'waiting' AND run.state = 'cancelled' ORDER BY r.id FOR UPDATE OF r SKIP LOCKED
-)
-UPDATE evals_result r SET state = 'dropped' FROM left_over WHERE r.id = left_over.id
 """

@@ -344,6 +344,9 @@ def parse_database_url(url: str) -> dict[str, Any]:
         options = conninfo.conninfo_to_dict(url)
     except ProgrammingError as problem:
         raise ValueError(f"cannot be read as an address of PostgreSQL; {DATABASE_ADVICE}") from problem
+    ports = str(options.get("port", "")).split(",")
+    if any(port and not (port.isdecimal() and 1 <= int(port) <= 65535) for port in ports):
+        raise ValueError(f"has a port that is not a number from 1 to 65535; {DATABASE_ADVICE}")
     if not options.get("dbname"):
         raise ValueError(f"names no database; {DATABASE_ADVICE}")
     return {

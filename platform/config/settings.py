@@ -191,11 +191,15 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"confirm_publish": True}
-    if ENVIRONMENT.celery_broker_url.startswith("amqp")
-    else {"socket_connect_timeout": 2, "socket_timeout": 10, "socket_keepalive": True}
-)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A request that rings a bell must not wait for a broker that is away (by default it would for 6 s).
+    **{"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
+    **(
+        {"confirm_publish": True}
+        if ENVIRONMENT.celery_broker_url.startswith("amqp")
+        else {"socket_connect_timeout": 2, "socket_timeout": 10, "socket_keepalive": True}
+    ),
+}
 CELERY_BEAT_SCHEDULE = {
     **{f"{name} again and again": {"task": name, "schedule": REAPER_SECONDS} for name in SWEEPS},
     "drop what has expired": {"task": "ledger.tasks.forget", "schedule": dt.timedelta(hours=1)},

@@ -26,6 +26,8 @@ urlpatterns = [
     path("api/v1/", include("outputs.urls")),
     path("api/v1/", include("reviews.urls")),
     path("api/v1/", include("evals.urls")),
+    path("api/v1/", include("releases.urls")),
+    path("api/v1/", include("improvement.urls")),
     re_path(r"^api/(?P<rest_of_path>.*)$", no_such_endpoint),
     path("", include("desk.urls")),
 ]

@@ -39,13 +39,19 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def api_schema(request: HttpRequest) -> HttpResponse:
     """`/api/schema/`: the OpenAPI document, as JSON."""
-    return HttpResponse(OpenApiJsonRenderer().render(_schema()), content_type="application/vnd.oai.openapi+json")
+    return HttpResponse(OpenApiJsonRenderer().render(openapi()), content_type="application/vnd.oai.openapi+json")
 
 
 @require_safe
 def api_docs(request: HttpRequest) -> HttpResponse:
     """`/api/docs/`: the same document as a page that needs no script."""
-    return render(request, "config/api_docs.html", {"groups": _groups(_schema())})
+    return render(request, "config/api_docs.html", {"groups": _groups(openapi())})
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document of both faces."""
+    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return found
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,6 @@ class Operation:
     parameters: list[dict[str, Any]]
     request: str
     answers: list[tuple[str, str]]
-
-
-def _schema() -> dict[str, Any]:
-    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return found
 
 
 def _groups(schema: dict[str, Any]) -> dict[str, list[Operation]]:

@@ -39,3 +39,8 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is a secret; what it is, nobody is told."""
+        return self.secret_sealed is not None

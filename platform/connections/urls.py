@@ -1,4 +1,6 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from connections import api
 
 app_name = "connections"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("connections", api.connections, name="api-connection-list")]

@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -41,6 +41,8 @@ REFUSED: tuple[Network, ...] = tuple(
 )
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 SCHEMES = ("http", "https")
+# Connections in one pool.
+LANE = 8
 ADVICE = "an operator can permit it by adding its host:port to RATCHET_OUTBOUND_ALLOW"
 
 
@@ -169,7 +171,7 @@ class _Gate(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore2's
+        timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -220,19 +222,20 @@ async def _resolve(host: str, port: int) -> list[str]:
 # --- what an exchange may cost ---------------------------------------------------------------------------------------
 
 
-class _GatedTransport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport on a pool that connects through the gate, under the limits of an exchange."""
+class _GatedTransport(httpx2.AsyncBaseTransport):
+    """Connects through the gate, and holds every exchange to its limits.
+
+    Its connections are spread over lanes of a few: a pool looks at all of its connections for every request, which
+    at a hundred of them would cost more than the request.
+    """
 
     def __init__(self, limits: Limits) -> None:
-        # Not the parent's: it makes the pool itself and has no place for a network backend.
         self._limits = limits
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_ssl_context(),
-            max_connections=limits.width,
-            max_keepalive_connections=limits.width,
-            keepalive_expiry=30.0,
-            network_backend=_Gate(),
-        )
+        sizes = [LANE] * (limits.width // LANE) + [limits.width % LANE] * bool(limits.width % LANE)
+        self._lanes = [_Lane(size) for size in sizes]
+        # One entry per connection; the last that was freed is the next to be used, so warm ones stay warm.
+        self._free = [lane for lane, size in zip(self._lanes, sizes, strict=True) for _ in range(size)]
+        self._waiting = asyncio.Semaphore(limits.width)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         _check_form(request.url)
@@ -241,10 +244,42 @@ class _GatedTransport(httpx2.AsyncHTTPTransport):
         deadline: float = request.extensions.setdefault("deadline", now + self._limits.total_s)
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await super().handle_async_request(request)
+                return await self._exchanged(request, deadline)
         except TimeoutError as error:
             raise _too_slow() from error
-        return _LimitedResponse(answer, deadline=deadline, n_bytes=self._limits.n_bytes)
+
+    async def aclose(self) -> None:
+        for lane in self._lanes:
+            await lane.aclose()
+
+    async def _exchanged(self, request: httpx2.Request, deadline: float) -> httpx2.Response:
+        await self._waiting.acquire()
+        lane = self._free.pop()
+        try:
+            answer = await lane.handle_async_request(request)
+        except BaseException:
+            self._set_free(lane)
+            raise
+        n_bytes = self._limits.n_bytes
+        return _LimitedResponse(answer, deadline=deadline, n_bytes=n_bytes, closed=lambda: self._set_free(lane))
+
+    def _set_free(self, lane: _Lane) -> None:
+        self._free.append(lane)
+        self._waiting.release()
+
+
+class _Lane(httpx2.AsyncHTTPTransport):
+    """httpx2's transport on a small pool that connects through the gate."""
+
+    def __init__(self, width: int) -> None:
+        # Not the parent's: it makes the pool itself and has no place for a network backend.
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=_ssl_context(),
+            max_connections=width,
+            max_keepalive_connections=width,
+            keepalive_expiry=30.0,
+            network_backend=_Gate(),
+        )
 
 
 def _check_form(url: httpx2.URL) -> None:
@@ -257,12 +292,14 @@ def _check_form(url: httpx2.URL) -> None:
 class _LimitedResponse(httpx2.Response):
     """An answer that ends with an error where it grows too large or too old."""
 
-    def __init__(self, answer: httpx2.Response, *, deadline: float, n_bytes: int) -> None:
+    def __init__(
+        self, answer: httpx2.Response, *, deadline: float, n_bytes: int, closed: Callable[[], None]
+    ) -> None:
         assert isinstance(answer.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async transport
         super().__init__(
             status_code=answer.status_code,
             headers=answer.headers,
-            stream=_LimitedStream(answer.stream, deadline=deadline, n_bytes=n_bytes),
+            stream=_LimitedStream(answer.stream, deadline, n_bytes, closed),
             extensions=answer.extensions,
         )
         self._n_bytes = n_bytes
@@ -284,6 +321,8 @@ class _LimitedStream(httpx2.AsyncByteStream):
     stream: httpx2.AsyncByteStream
     deadline: float
     n_bytes: int
+    closed: Callable[[], None]
+    is_closed: bool = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         parts = aiter(self.stream)
@@ -302,7 +341,13 @@ class _LimitedStream(httpx2.AsyncByteStream):
             yield part
 
     async def aclose(self) -> None:
-        await self.stream.aclose()
+        if self.is_closed:
+            return
+        self.is_closed = True
+        try:
+            await self.stream.aclose()
+        finally:
+            self.closed()
 
 
 def _too_large(n_bytes: int) -> ResponseTooLarge:

@@ -93,6 +93,7 @@ def show(scenario: Scenario, site: Site, console: Console) -> list[Round]:
             rounds.append(played)
             table.add_row(*cells(played))
             live.refresh()
+    console.print()
     return rounds
 
 
@@ -150,6 +151,11 @@ class Player:
         yield self.measure_start(version)
         for number, messages in enumerate(self.scenario.rounds, start=1):
             yield self.play_round(number, messages)
+
+    def gain(self, rounds: Sequence[Round]) -> Json:
+        """The API's comparison of the first revision with the one released last, on the exam."""
+        released = [played.run for played in rounds if played.is_released and played.run is not None]
+        return self.engineer.compare(released[0], released[-1])
 
     # --- set-up ---
 

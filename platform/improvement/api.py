@@ -12,6 +12,7 @@ from improvement import queries, serializers, services
 from improvement.models import Proposal
 from projects.access import Scope
 from projects.endpoint import actor_of, endpoint
+from prompts import queries as prompts
 from prompts.models import Prompt
 
 
@@ -24,9 +25,7 @@ from prompts.models import Prompt
 )
 @endpoint(GET=Scope.READ, POST=Scope.EVALUATE)
 def proposals(request: Request, name: str) -> Response:
-    prompt = Prompt.objects.of(actor_of(request).project.pk).filter(name=name).first()
-    if prompt is None:
-        raise Missing("prompt")
+    prompt = prompts.prompt_named(actor_of(request).project.pk, name)
     if request.method == "POST":
         return _propose(request, prompt)
     rows = queries.proposals_of(prompt.project_id).filter(prompt=prompt)

@@ -2,14 +2,18 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from core.problems import Conflict, Problem
 from core.similarity import folding
 from improvement.models import Origin, Proposal
 from projects import access
 from projects.access import Actor
-from prompts import services as prompts
+from prompts import queries as prompts
+from prompts import services as prompt_services
+from prompts.content import ContextLine, Kind
 from prompts.models import ContextItem, Prompt, Revision
 from reviews import queries as reviews
 from reviews.queries import TeachingVerdict
@@ -21,7 +25,7 @@ PRODUCTION = "production"
 class _Draft:
     """The context a candidate would have, and which verdict each new example comes from."""
 
-    context: list[prompts.NewItem]
+    context: list[ContextLine]
     taught: list[TeachingVerdict]
 
 
@@ -49,31 +53,37 @@ def build(*, proposal_id: int, now: dt.datetime) -> None:
             .first()
         )
         if proposal is not None:
-            _build(proposal, now)
+            _finish(proposal, now)
 
 
-def _build(proposal: Proposal, now: dt.datetime) -> None:
+def _finish(proposal: Proposal, now: dt.datetime) -> None:
+    try:
+        with transaction.atomic():
+            made = _make(proposal, now)
+    except Problem as problem:
+        made = {"state": Proposal.State.FAILED, "reason": str(problem)}
+    Proposal.objects.filter(pk=proposal.pk).update(built_at=now, **made)
+
+
+def _make(proposal: Proposal, now: dt.datetime) -> dict[str, Any]:
+    """The fields of the finished proposal.
+
+    Raises:
+        Problem: nothing can be proposed, and why.
+    """
     base = _base_of(proposal.prompt)
     if base is None:
-        _fail(proposal, "the prompt has no revision to start from: create one first", now)
-        return
+        raise Conflict("the prompt has no revision to start from: create one first")
     draft = _draft(base, reviews.teaching(proposal.prompt))
     if not draft.taught:
-        _fail(proposal, f"no standing correction of part teach is missing from revision {base.number}", now)
-        return
+        raise Conflict(f"no standing correction of part teach is missing from revision {base.number}")
     revision = _candidate(proposal, base, draft, now)
-    _keep_origins(revision, draft.taught)
     earlier = Proposal.objects.filter(prompt=proposal.prompt, revision=revision).first()
     if earlier is not None:
-        _fail(proposal, f"proposal {earlier.pk} is this very revision ({revision.number})", now)
-        return
-    Proposal.objects.filter(pk=proposal.pk).update(
-        state=Proposal.State.READY,
-        base=base,
-        revision=revision,
-        built_at=now,
-        reason=f"{len(draft.taught)} corrections of part teach join revision {base.number}",
-    )
+        raise Conflict(f"proposal {earlier.pk} is this very revision ({revision.number})")
+    _keep_origins(revision, draft.taught)
+    said = f"{len(draft.taught)} corrections of part teach join revision {base.number}"
+    return {"state": Proposal.State.READY, "base": base, "revision": revision, "reason": said}
 
 
 def _base_of(prompt: Prompt) -> Revision | None:
@@ -84,24 +94,25 @@ def _base_of(prompt: Prompt) -> Revision | None:
 
 def _draft(base: Revision, verdicts: list[TeachingVerdict]) -> _Draft:
     """The base's context with the corrections in it; `taught` holds those that are new."""
-    newest = {folding.fold(verdict.input_text): verdict for verdict in verdicts}
+    usable = (verdict for verdict in verdicts if verdict.input_text.strip() and verdict.correction.strip())
+    newest = {folding.fold(verdict.input_text): verdict for verdict in usable}
     kept, known = [], set()
-    for item in prompts.context_of(base):
-        verdict = newest.get(folding.fold(item.input)) if item.kind == ContextItem.Kind.EXAMPLE else None
-        if verdict is not None and verdict.correction == item.output:
-            known.add(folding.fold(item.input))
-        if verdict is None or verdict.correction == item.output:
-            kept.append(item)
+    for line in prompts.context_lines(base):
+        folded = folding.fold(line.input) if line.kind == Kind.EXAMPLE else ""
+        verdict = newest.get(folded)
+        if verdict is None or verdict.correction == line.output:
+            kept.append(line)
+            known.add(folded)
     taught = [verdict for folded, verdict in newest.items() if folded not in known]
     added = [
-        prompts.NewItem(kind=ContextItem.Kind.EXAMPLE, input=verdict.input_text, output=verdict.correction)
+        ContextLine(kind=Kind.EXAMPLE, input=verdict.input_text, output=verdict.correction)
         for verdict in taught
     ]
     return _Draft(context=kept + added, taught=taught)
 
 
 def _candidate(proposal: Proposal, base: Revision, draft: _Draft, now: dt.datetime) -> Revision:
-    return prompts.create_revision(
+    return prompt_services.create_revision(
         prompt=proposal.prompt,
         messages=base.messages,
         model=base.model,
@@ -120,7 +131,7 @@ def _keep_origins(revision: Revision, taught: list[TeachingVerdict]) -> None:
     """Each new line of the revision names its verdict."""
     items = {
         (item.input, item.output): item.pk
-        for item in ContextItem.objects.filter(places__revision=revision, kind=ContextItem.Kind.EXAMPLE)
+        for item in ContextItem.objects.filter(places__revision=revision, kind=Kind.EXAMPLE)
     }
     Origin.objects.bulk_create(
         (
@@ -129,7 +140,3 @@ def _keep_origins(revision: Revision, taught: list[TeachingVerdict]) -> None:
         ),
         ignore_conflicts=True,
     )
-
-
-def _fail(proposal: Proposal, reason: str, now: dt.datetime) -> None:
-    Proposal.objects.filter(pk=proposal.pk).update(state=Proposal.State.FAILED, reason=reason, built_at=now)

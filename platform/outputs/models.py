@@ -1,6 +1,7 @@
 """What production said, and what was said about it."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -14,7 +15,7 @@ class OutputQuerySet(models.QuerySet["Output"]):
 
 
 class Output(models.Model):
-    """One answer of production: the narrow row that stays. Its texts are in `OutputBody`."""
+    """One answer of production: the narrow row that stays. Its texts are in `OutputBody`, `body_bytes` long."""
 
     class Status(models.IntegerChoices):
         OK = 0
@@ -43,15 +44,23 @@ class Output(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     received_at = models.DateTimeField(db_default=Now())
     received_on = models.DateField()
+    body_bytes = models.IntegerField(default=0)
 
     objects = OutputQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "external_id"], name="output_external_id_once"),
+            models.CheckConstraint(
+                condition=models.Q(confidence=None) | models.Q(confidence__range=(0, 1)),
+                name="output_confidence_is_share",
+            ),
         ]
         indexes = [
+            models.Index(fields=["project", "id"], name="output_newest_first"),
             models.Index(fields=["project", "prompt", "id"], name="output_by_prompt"),
+            # Rows arrive in the order of time, so a summary of block ranges is enough, and costs next to nothing.
+            BrinIndex(fields=["received_at"], name="output_by_arrival"),
         ]
 
     def __str__(self) -> str:
@@ -106,6 +115,10 @@ class Feedback(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "external_id"], name="feedback_external_id_once"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=["thumb", "edit", "comment", "outcome", "score"]),
+                name="feedback_kind_known",
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "output_external_id"], name="feedback_by_output"),

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from core.problems import FieldError, Invalid
@@ -43,6 +44,11 @@ class ContextLine:
         """SHA-256 of the content, in hex; equal lines of a prompt share one row by it."""
         return digest([self.kind, self.input, self.output, self.text, sorted(self.tags)])
 
+    def as_dict(self) -> dict[str, Any]:
+        """The line as the API shows it."""
+        texts = {"input": self.input, "output": self.output, "text": self.text}
+        return {"kind": self.kind, **texts, "tags": list(self.tags)}
+
 
 @dataclass(frozen=True)
 class Content:
@@ -55,7 +61,12 @@ class Content:
     strategy: str = Strategy.ALL
     k: int | None = None
 
-    @property
+    @cached_property
+    def line_hashes(self) -> tuple[str, ...]:
+        """The hashes of the context, in order."""
+        return tuple(line.hash for line in self.context)
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over canonical JSON, in hex."""
         return digest(
@@ -63,7 +74,7 @@ class Content:
                 "messages": [[message["role"], message["content"]] for message in self.messages],
                 "model": self.model,
                 "parameters": self.parameters,
-                "context": [line.hash for line in self.context],
+                "context": self.line_hashes,
                 "strategy": str(self.strategy),
                 "k": self.k,
             }
@@ -105,9 +116,9 @@ class Content:
             yield FieldError("context", f"holds {len(self.context)} items; at most {MOST_ITEMS} fit in a revision")
             return
         seen: dict[str, int] = {}
-        for place, line in enumerate(self.context):
+        for place, (line, line_hash) in enumerate(zip(self.context, self.line_hashes, strict=True)):
             yield from _line_faults(f"context[{place}]", line)
-            first = seen.setdefault(line.hash, place)
+            first = seen.setdefault(line_hash, place)
             if first != place:
                 yield FieldError(f"context[{place}]", f"says the same as context[{first}]; send it once")
 
@@ -143,6 +154,10 @@ def _line_faults(place: str, line: ContextLine) -> Iterable[FieldError]:
     for name in foreign:
         if getattr(line, name):
             yield FieldError(f"{place}.{name}", f"does not belong to {line.kind}; leave it out")
+    yield from _size_faults(place, line)
+
+
+def _size_faults(place: str, line: ContextLine) -> Iterable[FieldError]:
     for name in ("input", "output", "text"):
         if len(getattr(line, name)) > LONGEST_TEXT:
             yield FieldError(f"{place}.{name}", f"is longer than {LONGEST_TEXT} characters")

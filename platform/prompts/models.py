@@ -70,8 +70,12 @@ class Revision(models.Model):
             models.UniqueConstraint(fields=["prompt", "number"], name="revision_number_once"),
             models.UniqueConstraint(fields=["prompt", "content_hash"], name="revision_content_once"),
             models.CheckConstraint(
-                condition=~models.Q(strategy="similar") | models.Q(k__gte=1), name="revision_similar_has_k"
+                condition=models.Q(strategy="all", k=None) | models.Q(strategy="similar", k__gte=1),
+                name="revision_similar_has_k",
             ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(index_state="waiting"), name="revision_waits_for_index"),
         ]
 
     def __str__(self) -> str:
@@ -122,12 +126,11 @@ class RevisionContext(models.Model):
 
 
 class RevisionIndex(models.Model):
-    """The TF-IDF postings of a revision's examples, from which similar ones are ranked."""
+    """The TF-IDF postings of a revision's examples in their order, from which similar ones are ranked."""
 
     revision = models.OneToOneField(Revision, on_delete=models.CASCADE, related_name="index", primary_key=True)
     postings = models.BinaryField()
-    item_ids = ArrayField(models.BigIntegerField())
-    built_at = models.DateTimeField(auto_now_add=True)
+    built_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"index of {self.revision}"

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from core.problems import Conflict
 from core.similarity import tfidf
@@ -82,10 +83,14 @@ def context_of(revision: Revision) -> list[Line]:
         .order_by("position")
         .values_list("item_id", "item__kind", "item__input", "item__output", "item__text", "item__tags")
     )
-    return [Line(pk, ContextLine(*content, tuple(tags))) for pk, *content, tags in rows.iterator(chunk_size=5_000)]
+    return [
+        Line(pk, ContextLine(kind, input=asked, output=answered, text=text, tags=tuple(tags)))
+        for pk, kind, asked, answered, text, tags in rows
+    ]
 
 
-def examples_of(lines: list[Line]) -> tuple[Line, ...]:
+def examples_of(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Those that can be similar to a question, in order; an index ranks them by these places."""
     return tuple(line for line in lines if line.content.kind == ContextItem.Kind.EXAMPLE)
 
 

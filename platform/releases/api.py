@@ -9,6 +9,7 @@ from core.problems import FieldError, Invalid, Missing
 from evals.models import Run
 from projects.access import Scope
 from projects.endpoint import actor_of, endpoint
+from prompts import queries as prompts
 from prompts.models import Prompt
 from releases import queries, serializers, services
 
@@ -22,7 +23,7 @@ from releases import queries, serializers, services
 )
 @endpoint(GET=Scope.READ, POST=Scope.RELEASE)
 def releases(request: Request, name: str) -> Response:
-    prompt = _prompt(request, name)
+    prompt = prompts.prompt_named(actor_of(request).project.pk, name)
     if request.method == "POST":
         return _release(request, prompt)
     return Response(
@@ -37,7 +38,8 @@ def releases(request: Request, name: str) -> Response:
 )
 @endpoint(POST=Scope.RELEASE)
 def rollback(request: Request, name: str, release_id: int) -> Response:
-    found = queries.releases_of(_prompt(request, name)).filter(pk=release_id).first()
+    prompt = prompts.prompt_named(actor_of(request).project.pk, name)
+    found = queries.releases_of(prompt).filter(pk=release_id).first()
     if found is None:
         raise Missing("release")
     asked = serializers.Rollback.read(request.data)
@@ -70,13 +72,6 @@ def _release(request: Request, prompt: Prompt) -> Response:
             now=clock.now(),
         )
     return Response(serializers.ReleaseShape(made).data, status=201)
-
-
-def _prompt(request: Request, name: str) -> Prompt:
-    prompt = Prompt.objects.of(actor_of(request).project.pk).select_related("project").filter(name=name).first()
-    if prompt is None:
-        raise Missing("prompt")
-    return prompt
 
 
 def _run(request: Request, run_id: int | None) -> Run | None:

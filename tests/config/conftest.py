@@ -12,17 +12,38 @@ from pathlib import Path
 import pytest
 
 from config.environment import ROOT
+from config.launcher.folders import DataFolder
+from config.launcher.postgres import Postgres
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A new data folder at a short path that every account may pass (pytest's own folders are closed to others)."""
+    """A new data folder at a short path that every account may pass; pytest's own are closed to others."""
     folder = Path(tempfile.mkdtemp(prefix="ratchet-test-"))
     folder.chmod(0o755)
     yield folder / "var"
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Path]:
+    """A data folder whose cluster is made, once, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="ratchet-test-"))
+    folder.chmod(0o755)
+    server = Postgres(DataFolder(folder), report=lambda sentence: None)
+    server.start()
+    server.stop()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def made_home(template: Path, home: Path) -> Path:
+    """A data folder that was started and stopped before."""
+    subprocess.run(["cp", "-a", str(template), str(home)], check=True)
+    return home
 
 
 @pytest.fixture

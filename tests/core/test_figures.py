@@ -54,9 +54,9 @@ class TestFigure:
             Figure(value=0.5, low=None, high=None, level=level)
 
     def test_refuses_an_interval_beside_its_value(self) -> None:
-        with pytest.raises(ValueError, match="low: 0.6 lies above"):
+        with pytest.raises(ValueError, match=r"low: 0\.6 lies above"):
             Figure(value=0.5, low=0.6, high=0.7)
-        with pytest.raises(ValueError, match="high: 0.4 lies below"):
+        with pytest.raises(ValueError, match=r"high: 0\.4 lies below"):
             Figure(value=0.5, low=0.3, high=0.4)
 
     def test_lets_an_end_pass_its_value_by_a_rounding_error(self) -> None:
@@ -102,5 +102,7 @@ class TestPValue:
 def test_is_imported_by_web_processes_without_the_heavy_library(module: str, heavy: str) -> None:
     script = f"import sys, {module}; sys.exit({heavy!r} in sys.modules)"
     path = [entry for entry in sys.path if entry]
-    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path[:] = {path!r}; {script}"], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {path!r}; {script}"], check=False
+    )
     assert done.returncode == 0

@@ -102,7 +102,7 @@ class TestRefusals:
                 "content: expected",
             ),
             (
-                b'{"model": "nearest-neighbour", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}',
+                b'{"model": "nearest-neighbour", "messages": [{"role": "user", "content": [{"type": "image"}]}]}',
                 "messages[0]",
                 "array of text parts",
             ),
@@ -140,7 +140,7 @@ class TestRefusals:
         assert response.status_code == 413
         assert str(model.MAX_BODY) in response.json()["error"]["message"]
 
-    @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {KEY}", KEY, "Bearer "])
+    @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x"])
     def test_a_locked_model_answers_401_without_its_key(self, locked_model, header):
         response = locked_model.get("models", headers={"Authorization": header} if header else {})
         assert response.status_code == 401

@@ -26,13 +26,18 @@ def web_command(*, host: str, port: int) -> list[str]:
 
 def worker_command(*, name: str) -> list[str]:
     """A worker of two processes; workers need no talk among themselves, the rows are enough."""
-    words = f"celery -A config worker --concurrency 2 --hostname {name}@%h --without-gossip --without-mingle"
+    words = f"celery --quiet -A config worker --concurrency 2 --hostname {name}@%h --without-gossip --without-mingle"
     return [sys.executable, "-m", *words.split()]
 
 
 def beat_command(*, schedule: Path) -> list[str]:
     """The clock; any number of them may race."""
-    return [sys.executable, "-m", *"celery -A config beat --schedule".split(), str(schedule)]
+    return [sys.executable, "-m", *"celery --quiet -A config beat --schedule".split(), str(schedule)]
+
+
+def demo_model_command(*, port: int) -> list[str]:
+    """The demo's stand-in for a language model, a process of its own."""
+    return [sys.executable, "-m", "django", "demo_model", "--port", str(port)]
 
 
 def web(home: DataFolder, environment: Mapping[str, str], *, port: int) -> Program:
@@ -51,6 +56,12 @@ def beat(home: DataFolder, environment: Mapping[str, str]) -> Program:
     """The clock, its memory in the data folder."""
     command = beat_command(schedule=home.run / "beat-schedule")
     return _child(home, environment, name="beat", command=command, farewell=BEAT_FAREWELL)
+
+
+def demo_model(home: DataFolder, environment: Mapping[str, str], *, port: int) -> Program:
+    """The demo's model on the loopback address."""
+    command = demo_model_command(port=port)
+    return _child(home, environment, name="demo-model", command=command, farewell=BEAT_FAREWELL)
 
 
 def working_folder(home: DataFolder) -> Path:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -80,8 +81,8 @@ class DataFolder:
     def sockets(self, name: str, *, owner: tuple[int, int] | None = None) -> Path:
         """A folder only its owner can enter, short enough for a unix socket in it.
 
-        That is `<home>/<name>/run`; below a deep path a folder of this data folder's own in the temporary
-        folder, which is refused when somebody else made it first.
+        That is `<home>/<name>/run`; below a deep or unusual path a folder of this data folder's own in the
+        temporary folder, which is refused when somebody else made it first.
 
         Args:
             owner: (uid, gid) that will make the socket; this process's by default.
@@ -115,4 +116,6 @@ class DataFolder:
 
 
 def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder / LONGEST_SOCKET_NAME)) <= LONGEST_SOCKET_PATH
+    """Short enough, and without the characters that separate addresses (libpq reads a comma as two hosts)."""
+    is_plain = re.fullmatch(r"[\w/. %-]+", str(folder), re.ASCII) is not None
+    return is_plain and len(os.fsencode(folder / LONGEST_SOCKET_NAME)) <= LONGEST_SOCKET_PATH

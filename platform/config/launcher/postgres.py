@@ -83,8 +83,9 @@ class Postgres(Program):
                 super().start()
                 break
             except LaunchError:
+                silent = self.is_running  # it lives and does not answer: another start would not either
                 self.clear()
-                if attempt == ATTEMPTS or self.closing.is_set():
+                if silent or attempt == ATTEMPTS or self.closing.is_set():
                     raise
         self._create_database()
 
@@ -157,10 +158,9 @@ class Postgres(Program):
             )
 
     def _server_command(self) -> list[str]:
-        quoted_sockets = '"{}"'.format(str(self.sockets).replace('"', '""'))
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": quoted_sockets,
+            "unix_socket_directories": f'"{self.sockets}"',
             "unix_socket_permissions": "0700",
             "logging_collector": "off",
             "log_line_prefix": "%m [%p] ",

@@ -143,7 +143,13 @@ class Site:
         return self._programs[name].kill(number)
 
     def restart(self, name: str) -> None:
-        """The child was stopped and runs anew; for sites that do not restart what died."""
+        """The child was stopped and runs anew; for sites made with `restarts=False`.
+
+        Raises:
+            LaunchError: this site starts again by itself what dies.
+        """
+        if self._restarts:
+            raise LaunchError(f"{name} is started again by itself; `kill` it, or make the site with restarts=False")
         self._programs[name].stop()
         self._programs[name].start()
 
@@ -151,6 +157,11 @@ class Site:
         """One worker more; returns its name."""
         number = 1 + sum(name.startswith("worker-") for name in self._programs)
         return self._add(children.worker(self.home, self.environment, name=f"worker-{number}"))
+
+    def add_demo_model(self, port: int) -> str:
+        """The demo's model, watched like every child; returns the base URL it answers under."""
+        self._add(children.demo_model(self.home, self.environment, port=port))
+        return f"http://127.0.0.1:{port}/v1"
 
     def manage(self, *words: str, seconds: float = 300) -> str:
         """What a management command printed, run on this site in a process of its own.

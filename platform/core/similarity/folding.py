@@ -14,10 +14,15 @@ def fold(text: str) -> str:
 
     Source: Unicode Standard Annex 15 (NFKC), the Unicode character categories P, Z, Cc and Cf.
     """
-    # Case folding can undo the normal form, so it is restored after.
-    composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    folded = " ".join(composed.translate(_REPLACEMENTS).split())
+    composed = _composed(text)
+    # An accent may meet its letter only once a format character between them is gone.
+    folded = " ".join(_composed(composed.translate(_REPLACEMENTS)).split())
     return folded or " ".join(composed.split())
+
+
+def _composed(text: str) -> str:
+    # Case folding can undo the normal form, so it is restored after.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 class _Replacements(dict[int, int | str | None]):

@@ -29,7 +29,12 @@ def bands(text: str) -> list[int]:
     Source: Broder (1997), "On the resemblance and containment of documents"; banding: Leskovec, Rajaraman &
         Ullman, "Mining of Massive Datasets", chapter 3.4.
     """
-    rows = _smallest(shingles(text)).reshape(BANDS, ROWS)
+    return bands_of(shingles(text))
+
+
+def bands_of(hashes: Hashes) -> list[int]:
+    """Return the band values of a non-empty set of shingles; `bands` of the text that has them."""
+    rows = _smallest(hashes).reshape(BANDS, ROWS)
     values = _BAND_SEEDS
     for row in range(ROWS):
         values = mixing.mix(values ^ rows[:, row])

@@ -32,7 +32,9 @@ def shingles(text: str) -> Hashes:
     A text of fewer than five characters has one shingle, itself; so no text has none. The hashes are the
     same in every process and version.
     """
-    code_points = np.frombuffer(fold(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    code_points = np.frombuffer(fold(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(
+        np.uint64
+    )
     if len(code_points) < _WIDTH:
         code_points = np.pad(code_points, (0, _WIDTH - len(code_points)), constant_values=_PADDING)
     windows = np.lib.stride_tricks.sliding_window_view(code_points, _WIDTH)
@@ -115,7 +117,7 @@ class _Postings:
     def _candidates(self, query: Hashes, threshold: float) -> Positions:
         """Return, in order, every text that can be near: it has the size and shares a rare shingle.
 
-        A near text shares at least threshold × |query| shingles, so of any |query| - that + 1 of them it
+        A near text shares at least threshold * |query| shingles, so of any |query| - that + 1 of them it
         holds one; the rarest make the shortest list.
         Source: Chaudhuri, Ganti & Kaushik (2006), "A primitive operator for similarity joins": prefix filter.
         """
@@ -123,7 +125,7 @@ class _Postings:
         at_known = np.minimum(at, len(self.vocabulary) - 1)
         known = self.vocabulary[at_known] == query
         lengths = np.where(known, self.starts[at_known + 1] - self.starts[at_known], 0)
-        # The tolerance keeps 0.8 × 5 at 4, so that rounding never drops a text on the threshold.
+        # The tolerance keeps 0.8 * 5 at 4, so that rounding never drops a text on the threshold.
         shared_at_least = math.ceil(threshold * len(query) - 1e-9)
         rarest = np.argsort(lengths, kind="stable")[: len(query) - shared_at_least + 1]
         spans = [slice(self.starts[i], self.starts[i + 1]) for i in at_known[rarest[known[rarest]]]]

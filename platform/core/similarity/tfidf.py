@@ -1,4 +1,4 @@
-"""Which stored texts are most like a new one: TF-IDF postings, built once, stored as bytes, ranked with numpy."""
+"""Which stored texts are most like a new one: TF-IDF postings, built once, stored, ranked with numpy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,9 @@ class Index:
         """Return the index as a compressed archive of arrays; the same index gives the same bytes."""
         stream = io.BytesIO()
         families = {"word": self._words, "char": self._characters}
-        arrays = {f"{name}_{key}": array for name, one in families.items() for key, array in one.arrays().items()}
+        arrays = {
+            f"{name}_{key}": array for name, one in families.items() for key, array in one.arrays().items()
+        }
         np.savez_compressed(stream, allow_pickle=False, version=np.array([VERSION, self.n]), **arrays)
         return stream.getvalue()
 
@@ -106,7 +108,9 @@ class Index:
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError("index: these bytes hold no index; build it again from its texts") from error
         if version != VERSION:
-            raise ValueError(f"index: found version {version}, needed {VERSION}; build it again from its texts")
+            raise ValueError(
+                f"index: found version {version}, needed {VERSION}; build it again from its texts"
+            )
         return cls(n, _Family.stored("word", arrays), _Family.stored("char", arrays))
 
 
@@ -143,7 +147,11 @@ class _Family:
 
     @classmethod
     def _of_postings(
-        cls, hashes: NDArray[np.uint64], features: NDArray[np.int64], counts: NDArray[np.int64], sizes: list[int]
+        cls,
+        hashes: NDArray[np.uint64],
+        features: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        sizes: list[int],
     ) -> Self:
         n = len(sizes)
         items = np.repeat(np.arange(n), sizes)
@@ -160,13 +168,13 @@ class _Family:
         )
 
     @classmethod
-    def stored(cls, name: str, arrays: dict[str, NDArray[np.generic]]) -> Self:
+    def stored(cls, name: str, arrays: dict[str, NDArray[Any]]) -> Self:
         try:
             return cls(**{key: arrays[f"{name}_{key}"] for key in cls.__dataclass_fields__})
         except KeyError as error:
             raise ValueError(f"index: {error} is missing; build it again from its texts") from error
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:  # Any: five number types, one per field
         return {key: getattr(self, key) for key in self.__dataclass_fields__}
 
     def cosines(self, features: Iterable[str]) -> Floats:
@@ -185,7 +193,7 @@ class _Family:
         terms = np.repeat(query * inverse, ends - starts) * weights
         products = np.bincount(self.items[spans], weights=terms, minlength=n)
         lengths = self.lengths * np.sqrt((query**2).sum())
-        return np.divide(products, lengths, out=np.zeros(n), where=lengths > 0)
+        return np.asarray(np.divide(products, lengths, out=np.zeros(n), where=lengths > 0))
 
     def _known(self, counted: Counter[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the place and the count of each feature that some item has."""
@@ -204,7 +212,7 @@ def _spans(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int
     """Return every position of every span, one span after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
 
 
 def _words(text: str) -> list[str]:

@@ -37,7 +37,9 @@ def bca_interval(
     """
     values = np.sort(values)
     if values[0] == values[-1]:
-        raise ValueError("values: all are equal, so a bootstrap has no spread; use an interval for bounded means")
+        raise ValueError(
+            "values: all are equal, so a bootstrap has no spread; use an interval for bounded means"
+        )
     means = _resampled_means(values, resamples, np.random.default_rng(seed))
     bias = _bias(means, float(values.mean()))
     acceleration = _acceleration(values)

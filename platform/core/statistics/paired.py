@@ -141,7 +141,7 @@ def refuse_impossible_counts(better: int, worse: int, n: int) -> None:
     """Raise ValueError unless better and worse are counts that fit into n."""
     if better < 0 or worse < 0 or better + worse > n:
         raise ValueError(
-            f"better, worse: found {better} and {worse} of n = {n}; give counts from 0 that add up to at most n"
+            f"better, worse: found {better} and {worse} of n = {n}; give counts that add up to at most n"
         )
 
 
@@ -175,13 +175,13 @@ def _differences(
     sides = {"candidate": np.asarray(candidate, np.float64), "baseline": np.asarray(baseline, np.float64)}
     if sides["candidate"].shape != sides["baseline"].shape:
         raise ValueError(
-            f"candidate, baseline: found {len(candidate)} and {len(baseline)} scores; give both for the same cases"
+            f"candidate, baseline: found {len(candidate)} and {len(baseline)} scores; give the same cases"
         )
     for side, scores in sides.items():
         usable = np.isfinite(scores) & (scores >= score_range[0]) & (scores <= score_range[1])
         if not usable.all():
             at = int(np.argmin(usable))
             raise ValueError(
-                f"{side}[{at}]: found {scores[at]}; give a finite score inside the declared range {score_range}"
+                f"{side}[{at}]: found {scores[at]}; give a finite score inside the range {score_range}"
             )
     return sides["candidate"] - sides["baseline"]

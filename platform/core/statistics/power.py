@@ -38,9 +38,11 @@ def smallest_detectable_difference(
     """
     z, z_power = normal.two_sided_z(level), normal.power_z(power)
     if n < 0 or not 0 <= discordant_share <= 1:
-        raise ValueError(f"n, discordant_share: found {n} and {discordant_share}; give n >= 0 and a share of 0 to 1")
+        raise ValueError(
+            f"n, discordant_share: found {n} and {discordant_share}; give n >= 0 and a share of 0 to 1"
+        )
     smallest = _connor(n, discordant_share, z, z_power)
-    if smallest is None or smallest > discordant_share:
+    if not smallest or smallest > discordant_share:
         found = f"{n * discordant_share:.0f} of {n} cases are discordant"
         reason = f"{found}: too few to show a difference even if all of them favoured one side"
         return Figure.undefined(reason, n=n, method=PAIRED_POWER, level=level)

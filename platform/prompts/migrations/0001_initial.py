@@ -67,8 +67,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('revision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='index', serialize=False, to='prompts.revision')),
                 ('postings', models.BinaryField()),
-                ('item_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
-                ('built_at', models.DateTimeField(auto_now_add=True)),
+                ('built_at', models.DateTimeField()),
             ],
         ),
         migrations.AddField(
@@ -119,7 +118,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='revision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('strategy', 'similar'), _negated=True), ('k__gte', 1), _connector='OR'), name='revision_similar_has_k'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('k', None), ('strategy', 'all')), models.Q(('k__gte', 1), ('strategy', 'similar')), _connector='OR'), name='revision_similar_has_k'),
+        ),
+        migrations.AddIndex(
+            model_name='revision',
+            index=models.Index(condition=models.Q(('index_state', 'waiting')), fields=['id'], name='revision_waits_for_index'),
         ),
         migrations.AddConstraint(
             model_name='label',

@@ -169,5 +169,6 @@ def _coverage(draws: Floats, *, truth: float, level: float) -> float:
 
 
 def _covers(figure: Figure, truth: float) -> bool:
-    assert figure.low is not None and figure.high is not None
+    assert figure.low is not None
+    assert figure.high is not None
     return figure.low <= truth <= figure.high

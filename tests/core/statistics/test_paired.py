@@ -25,8 +25,13 @@ PUBLISHED = [
 
 def agrees(figure: Figure, low: float, high: float) -> bool:
     """Whether both ends are the published ones at the three decimals that were printed."""
-    assert figure.low is not None and figure.high is not None
-    return abs(figure.low - low) < 0.00055 and abs(figure.high - high) < 0.00055
+    return _ends(figure) == pytest.approx((low, high), abs=0.00055)
+
+
+def _ends(figure: Figure) -> tuple[float, float]:
+    assert figure.low is not None
+    assert figure.high is not None
+    return figure.low, figure.high
 
 
 class TestTango:
@@ -60,12 +65,12 @@ class TestTango:
 
     def test_published_interval_is_missed_by_an_unpaired_one(self) -> None:
         # 13 and 7 of 32 passed: Newcombe's interval for two independent samples.
-        one, other = proportions.wilson(13, 32), proportions.wilson(7, 32)
-        assert one.low is not None and one.high is not None and one.value is not None
-        assert other.low is not None and other.high is not None and other.value is not None
-        difference = one.value - other.value
-        low = difference - math.hypot(one.value - one.low, other.high - other.value)
-        high = difference + math.hypot(one.high - one.value, other.value - other.low)
+        one, other = 13 / 32, 7 / 32
+        one_low, one_high = _ends(proportions.wilson(13, 32))
+        other_low, other_high = _ends(proportions.wilson(7, 32))
+        difference = one - other
+        low = difference - math.hypot(one - one_low, other_high - other)
+        high = difference + math.hypot(one_high - one, other - other_low)
         assert not agrees(Figure(value=difference, low=low, high=high, n=32), -0.027, 0.390)
 
     def test_has_a_width_without_any_discordant_case(self) -> None:
@@ -76,9 +81,8 @@ class TestTango:
         assert figure.low == pytest.approx(-7.8794 / (770 + 7.8794), abs=1e-6)
 
     def test_mirrors_when_the_runs_change_places(self) -> None:
-        one, other = paired.tango(17, 4, 90), paired.tango(4, 17, 90)
-        assert one.low is not None and other.high is not None
-        assert one.low == pytest.approx(-other.high)
+        low, high = _ends(paired.tango(17, 4, 90))
+        assert _ends(paired.tango(4, 17, 90)) == pytest.approx((-high, -low))
 
     @pytest.mark.parametrize("n", [1, 5, 200])
     def test_stays_inside_the_possible_where_every_case_differs(self, n: int) -> None:
@@ -87,9 +91,7 @@ class TestTango:
 
     def test_refutes_exactly_what_the_score_test_refutes(self) -> None:
         better, worse, n, z = 30, 12, 200, 1.959963984540054
-        figure = paired.tango(better, worse, n)
-        for end in (figure.low, figure.high):
-            assert end is not None
+        for end in _ends(paired.tango(better, worse, n)):
             deviation = paired.score_deviation(better / n, worse / n, end)
             assert abs((better - worse) / n - end) * math.sqrt(n) / deviation == pytest.approx(z)
 
@@ -111,7 +113,7 @@ class TestTango:
             for share in np.linspace(0.05, 0.95, 19):
                 truth = discordant * (2 * share - 1)
                 shares = [discordant * share, discordant * (1 - share), 1 - discordant]
-                covered = [figure.low <= truth <= figure.high for figure in figures]  # type: ignore[operator]
+                covered = [figure.low <= truth <= figure.high for figure in figures]
                 assert stats.multinomial.pmf(outcomes, n, shares)[covered].sum() >= least
 
     @pytest.mark.simulation
@@ -268,5 +270,5 @@ class TestMeanDifference:
 
 
 def _width(figure: Figure) -> float:
-    assert figure.low is not None and figure.high is not None
-    return figure.high - figure.low
+    low, high = _ends(figure)
+    return high - low

@@ -19,8 +19,13 @@ PUBLISHED = [
 
 def agrees(figure: Figure, low: float, high: float) -> bool:
     """Whether both ends are the published ones at the four decimals that were printed."""
-    assert figure.low is not None and figure.high is not None
-    return abs(figure.low - low) < 0.00006 and abs(figure.high - high) < 0.00006
+    return _ends(figure) == pytest.approx((low, high), abs=0.00006)
+
+
+def _ends(figure: Figure) -> tuple[float, float]:
+    assert figure.low is not None
+    assert figure.high is not None
+    return figure.low, figure.high
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), PUBLISHED)
@@ -42,10 +47,10 @@ def test_published_interval_is_missed_by_a_wrong_n_count_or_level(
 
 
 def test_has_a_width_where_no_case_or_every_case_passed() -> None:
-    none, every = proportions.wilson(0, 50, level=0.995), proportions.wilson(50, 50, level=0.995)
-    assert (none.low, every.high) == (0.0, 1.0)
-    assert none.high is not None and every.low is not None
-    assert none.high == pytest.approx(1 - every.low) == pytest.approx(7.8794 / (50 + 7.8794), abs=1e-5)
+    # z² / (n + z²) with z = 2.807
+    reach = 7.8794 / (50 + 7.8794)
+    assert _ends(proportions.wilson(0, 50, level=0.995)) == pytest.approx((0.0, reach), abs=1e-5)
+    assert _ends(proportions.wilson(50, 50, level=0.995)) == pytest.approx((1 - reach, 1.0), abs=1e-5)
 
 
 def test_is_undefined_without_cases() -> None:
@@ -64,7 +69,8 @@ def test_refuses_counts_that_do_not_fit(successes: int, n: int) -> None:
 def test_covers_every_true_share_as_often_as_it_says(n: int, level: float, least: float) -> None:
     shares = np.linspace(0.05, 0.95, 181)
     probabilities = stats.binom.pmf(np.arange(n + 1)[:, None], n, shares)
-    coverage = (probabilities * [_covers(count, n, shares, level) for count in range(n + 1)]).sum(axis=0)
+    covered = np.array([_covers(count, n, shares, level) for count in range(n + 1)])
+    coverage = (probabilities * covered).sum(axis=0)
     assert coverage.min() >= least
     assert coverage.mean() == pytest.approx(level, abs=0.004)
 
@@ -82,6 +88,5 @@ def test_covers_the_true_share_as_often_as_it_claims(n: int, share: float, level
 
 
 def _covers(count: int, n: int, shares: NDArray[np.float64], level: float) -> NDArray[np.bool_]:
-    figure = proportions.wilson(count, n, level=level)
-    assert figure.low is not None and figure.high is not None
-    return (figure.low <= shares) & (shares <= figure.high)
+    low, high = _ends(proportions.wilson(count, n, level=level))
+    return (low <= shares) & (shares <= high)

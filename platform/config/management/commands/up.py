@@ -29,10 +29,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """The site runs until a signal asks for its end; everything of it is stopped then."""
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
         site = self._site(**options)
         try:
-            with _CalmEnd(site):
+            with CalmEnd(site):
                 self.stdout.write(f"Ratchet runs at {site.url} (data in {site.home.path}). Ctrl-C stops it.")
                 self.stdout.flush()
                 signal.pause()
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-class _CalmEnd:
+class CalmEnd:
     """The site as a context whose stop is not cut short by more Ctrl-C: it takes less than ten seconds."""
 
     def __init__(self, site: launcher.Site) -> None:
@@ -79,5 +79,5 @@ class _CalmEnd:
         self.site.stop()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt

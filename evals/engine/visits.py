@@ -1,0 +1,92 @@
+"""From a bell to a visit: what a run asks of whom, and what is to be done when nothing is left."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+
+from connections import queries as connections
+from connections.queries import Endpoint
+from core import clock, outbound
+from core.problems import Problem
+from evals.engine.drain import CLAIMING_S, Drain
+from evals.engine.share import Share, width_key
+from evals.models import Run
+from evals.scorers import Panel
+from evals.services import runs, work
+from evals.targets.prompt import PromptTarget
+from ledger import allowances
+from prompts import queries as prompts
+from prompts.rendering import Serving
+
+logger = logging.getLogger(__name__)
+
+
+def drain(run_id: int, *, claiming_s: float = CLAIMING_S) -> bool:
+    """What this process could do for the run in a minute is stored; says whether rows are left that could be claimed.
+
+    A run whose rows are all finished is concluded, and so are runs that waited to be compared with it. A repeat, or
+    a visit to a run that is paused, over or gone, finds nothing to do.
+    """
+    run = Run.objects.select_related("revision", "connection").filter(pk=run_id).first()
+    if run is None or not work.start(run, now=clock.now()):
+        return False
+    if run.target_kind == Run.TargetKind.PROMPT and work.next_moment(run_id, now=clock.now()) is not None:
+        _visit(run, claiming_s)
+    conclude(run_id)
+    return run_id in work.runs_with_work(now=clock.now())
+
+
+def conclude(run_id: int) -> None:
+    """If nothing of the run is left to do it has its final state, and so have those that waited for it."""
+    if not work.is_finished(run_id):
+        return
+    allowances.close_allowance(width_key(run_id))
+    for one in (run_id, *work.candidates_of(run_id)):
+        runs.conclude(one, now=clock.now())
+
+
+def n_visitors(run_id: int) -> int:
+    """How many drains are at work on the run."""
+    return allowances.n_holders(width_key(run_id), now=clock.now())
+
+
+@dataclass(frozen=True)
+class Casting:
+    """Who answers a run's cases."""
+
+    serving: Serving
+    endpoint: Endpoint
+
+
+def _visit(run: Run, claiming_s: float) -> None:
+    try:
+        casting = _casting(run)
+    except Problem as problem:
+        if problem.retry_after is None:
+            work.fail_waiting(run, reason=problem.detail, now=clock.now())
+        logger.warning("run %d cannot be worked on: %s", run.pk, problem.detail)
+        return
+    asyncio.run(_drained(run, casting, claiming_s))
+
+
+def _casting(run: Run) -> Casting:
+    assert run.revision is not None, "held by the constraint run_prompt_target_has_revision"  # noqa: S101
+    model = run.model or run.revision.model
+    return Casting(prompts.serving(run.revision), connections.resolve(run.project_id, model))
+
+
+async def _drained(run: Run, casting: Casting, claiming_s: float) -> None:
+    endpoint = casting.endpoint
+    async with outbound.client() as client:
+        target = PromptTarget(casting.serving, endpoint, client)
+        share = Share(
+            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            run_id=run.pk,
+            endpoint_key=endpoint.allowance_key,
+            endpoint_width=endpoint.concurrency,
+            run_width=min(run.concurrency or endpoint.concurrency, endpoint.concurrency),
+        )
+        await Drain(run, target, Panel(run.scorers), share, claiming_s).work()

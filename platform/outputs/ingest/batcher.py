@@ -1,0 +1,185 @@
+"""Requests of all projects, gathered into few transactions.
+
+A commit waits for the disk once, however much it carries. Nothing waits on purpose: a writer takes what is there,
+and while it stores, more gathers.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from core.problems import FieldError, Invalid, Unavailable
+from outputs.ingest import answers, store
+from outputs.ingest.answers import Answer
+from outputs.ingest.lines import AWAY, Line
+from outputs.ingest.store import Submission
+
+logger = logging.getLogger(__name__)
+
+# Wrong only by chance: another transaction came between. The same thing again goes well.
+BY_CHANCE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.ForeignKeyViolation)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """How much is gathered.
+
+    Args:
+        n_writers: transactions at a time.
+        rows: after which a transaction takes no further request.
+        n_bytes: likewise.
+        waiting: requests that may wait; beyond, the answer is 503.
+        waiting_per_project: likewise for each project, so that one cannot fill the queue for all.
+    """
+
+    n_writers: int = 2
+    rows: int = 1_000
+    n_bytes: int = 4 * 1024 * 1024
+    waiting: int = 2_000
+    waiting_per_project: int = 1_000
+
+
+@dataclass(eq=False)
+class _Waiting:
+    submission: Submission
+    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Batcher:
+    """Takes submissions, answers each once it is committed.
+
+    Args:
+        address: of PostgreSQL.
+        now: reads the clock.
+        on_stored: called after each commit that stored something.
+        widths: how much is gathered.
+    """
+
+    def __init__(
+        self, address: str, *, now: Callable[[], dt.datetime], on_stored: Callable[[], None], widths: Widths
+    ) -> None:
+        self._lines = [Line(address) for _ in range(widths.n_writers)]
+        self._now = now
+        self._on_stored = on_stored
+        self._widths = widths
+        self._queues: OrderedDict[int, deque[_Waiting]] = OrderedDict()
+        self._n_waiting = 0
+        self._arrived = asyncio.Event()
+        self._writers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Writers run; connections are opened when first needed."""
+        self._writers = [asyncio.create_task(self._write(line)) for line in self._lines]
+
+    async def stop(self) -> None:
+        """Nothing runs any more; who still waits is told to come again."""
+        for writer in self._writers:
+            writer.cancel()
+        await asyncio.gather(*self._writers, return_exceptions=True)
+        for queue in self._queues.values():
+            for waiting in queue:
+                _tell(waiting, answers.of_problem(Unavailable("The site is stopping; nothing was stored.")))
+        self._queues.clear()
+        for line in self._lines:
+            await line.close()
+
+    async def submit(self, submission: Submission) -> Answer:
+        """The answer, once what it says is committed.
+
+        Raises:
+            Unavailable: too many are waiting.
+        """
+        project_id = submission.sender.project_id
+        queue = self._queues.get(project_id)
+        if self._n_waiting >= self._widths.waiting or len(queue or ()) >= self._widths.waiting_per_project:
+            raise Unavailable("Too many requests are waiting to be stored; nothing of this one was.", retry_after=1)
+        waiting = _Waiting(submission)
+        self._queues.setdefault(project_id, deque()).append(waiting)
+        self._n_waiting += 1
+        self._arrived.set()
+        return await waiting.answer
+
+    async def _write(self, line: Line) -> None:
+        while True:
+            await self._arrived.wait()
+            taken = self._take()
+            if not taken:
+                self._arrived.clear()
+                continue
+            try:
+                await self._settle(line, taken)
+            finally:
+                for waiting in taken:
+                    _tell(waiting, answers.of_problem(Unavailable("The site is stopping; send it again.")))
+
+    def _take(self) -> list[_Waiting]:
+        """Requests for one transaction: one of each project in turn, until it is full or nobody waits."""
+        taken: list[_Waiting] = []
+        asks = set()
+        n_rows = n_bytes = 0
+        while self._queues and n_rows < self._widths.rows and n_bytes < self._widths.n_bytes:
+            project_id, queue = next(iter(self._queues.items()))
+            submission = queue[0].submission
+            if submission.ask is not None and submission.ask.name in asks:
+                break  # its first try is in this transaction: it must find the answer of that
+            taken.append(queue.popleft())
+            if submission.ask is not None:
+                asks.add(submission.ask.name)
+            n_rows += submission.n_rows
+            n_bytes += submission.batch.n_bytes
+            self._queues.move_to_end(project_id)
+            if not queue:
+                del self._queues[project_id]
+        self._n_waiting -= len(taken)
+        return taken
+
+    async def _settle(self, line: Line, taken: Sequence[_Waiting]) -> None:
+        """Every one of them has an answer: in one transaction, or one by one where their rows do not go together."""
+        try:
+            found = await self._store(line, [waiting.submission for waiting in taken])
+        except AWAY as error:
+            logger.warning("the database did not take %s requests: %s", len(taken), error)
+            away = Unavailable("The database does not answer; try again with the same ids.", retry_after=2)
+            found = [answers.of_problem(away)] * len(taken)
+        except Exception as error:
+            if len(taken) > 1:
+                for waiting in taken:
+                    await self._settle(line, [waiting])
+                return
+            logger.exception("a request could not be stored")
+            found = [answers.of_problem(_unstorable(error))]
+        for waiting, answer in zip(taken, found, strict=True):
+            _tell(waiting, answer)
+
+    async def _store(self, line: Line, submissions: list[Submission]) -> list[Answer]:
+        """Tried twice where chance or a broken connection was to blame: ids make the second try harmless."""
+        try:
+            found = await self._store_once(line, submissions)
+        except (*BY_CHANCE, psycopg.OperationalError, psycopg.InterfaceError):
+            found = await self._store_once(line, submissions)
+        if any(answer.status < 300 for answer in found):
+            self._on_stored()
+        return found
+
+    async def _store_once(self, line: Line, submissions: list[Submission]) -> list[Answer]:
+        async with line.use() as connection:
+            return await store.store(connection, submissions, now=self._now())
+
+
+def _unstorable(error: Exception) -> Invalid | Unavailable:
+    """The rows passed every check of ours, and the database still refused them, or a fault of ours did."""
+    if isinstance(error, psycopg.DataError):
+        return Invalid(FieldError("body", "holds a row that cannot be stored; nothing of this request was"))
+    return Unavailable("This request could not be stored; nothing of it was.", retry_after=5)
+
+
+def _tell(waiting: _Waiting, answer: Answer) -> None:
+    """The first answer counts; who has left gets none."""
+    with contextlib.suppress(asyncio.InvalidStateError):
+        waiting.answer.set_result(answer)

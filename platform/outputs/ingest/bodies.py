@@ -1,0 +1,148 @@
+"""A request's body, read under limits of size and of time, before anything looks into it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from core import strict_json
+from core.problems import FieldError, Invalid, Problem, Unavailable
+from outputs.ingest.asgi import Receive, Scope, header
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the face takes.
+
+    Args:
+        body_bytes: of one body, before and after decompression.
+        body_seconds: for the whole of one body to arrive.
+        held_bytes: of all bodies that are held at one moment.
+        linger_seconds: how long a refused sender is listened to, so that it can read why.
+    """
+
+    body_bytes: int = strict_json.DEFAULT_LIMITS.n_bytes
+    body_seconds: float = 30.0
+    held_bytes: int = 96 * 1024 * 1024
+    linger_seconds: float = 2.0
+
+
+class Gone(Exception):  # noqa: N818  # nothing went wrong on our side
+    """Whoever asked has closed the connection before the body was complete; there is nobody to answer."""
+
+
+class Room:
+    """Counts the bytes that are held, and refuses more than there is room for."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.n_held = 0
+
+    def take(self, n: int) -> None:
+        """Hold `n` bytes more.
+
+        Raises:
+            Unavailable: too many are held at the moment.
+        """
+        if self.n_held + n > self.n_bytes:
+            raise Unavailable("Too much is arriving at once; nothing of this request was stored.", retry_after=1)
+        self.n_held += n
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """A request's part of the room, given back at the end whatever happens."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.n_held -= share.n_bytes
+
+
+class Share:
+    """What one request holds."""
+
+    def __init__(self, room: Room) -> None:
+        self.n_bytes = 0
+        self._room = room
+
+    def take(self, n: int) -> None:
+        """Hold `n` bytes more, or raise `Unavailable`."""
+        self._room.take(n)
+        self.n_bytes += n
+
+
+async def read(scope: Scope, receive: Receive, limits: Limits, share: Share) -> bytes:
+    """The complete body as it was sent.
+
+    Raises:
+        Problem: 413 over the limit of bytes (at once where the length is declared), 408 over the limit of time.
+        Unavailable: no room at the moment.
+        Gone: the sender left.
+    """
+    declared = header(scope, b"content-length")
+    if declared.isdecimal() and int(declared[:20]) > limits.body_bytes:
+        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read_all(receive, limits, share)
+    except TimeoutError:
+        detail = f"The body was not complete after {limits.body_seconds:g} s; nothing of it was stored."
+        raise Problem(408, detail) from None
+
+
+async def inflated(scope: Scope, body: bytes, limits: Limits, share: Share) -> bytes:
+    """The body without its Content-Encoding.
+
+    Raises:
+        Problem: 415 for another encoding than gzip, 413 over the limit.
+        Invalid: no complete gzip stream.
+    """
+    match header(scope, b"content-encoding").lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            pass
+        case other:
+            raise Problem(415, f"Content-Encoding {other[:40]!r} is not taken: send gzip or none.")
+    try:
+        text = await asyncio.to_thread(strict_json.inflate, body, limit=limits.body_bytes)
+    except strict_json.TooLarge:
+        raise _too_large(limits) from None
+    except strict_json.Refused as refused:
+        raise Invalid(FieldError("body", refused.message)) from None
+    share.take(len(text))
+    return text
+
+
+async def linger(receive: Receive, limits: Limits) -> None:
+    """Listen a little longer without keeping anything: who is cut off while sending never reads the answer."""
+    try:
+        async with asyncio.timeout(limits.linger_seconds):
+            while True:
+                event = await receive()
+                if event["type"] != "http.request" or not event.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
+async def _read_all(receive: Receive, limits: Limits, share: Share) -> bytes:
+    body = bytearray()
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Gone
+        chunk = event.get("body", b"")
+        if len(body) + len(chunk) > limits.body_bytes:
+            raise _too_large(limits)
+        share.take(len(chunk))
+        if not body and not event.get("more_body"):
+            return bytes(chunk)  # most come in one piece, which is not copied
+        body += chunk
+        if not event.get("more_body"):
+            return bytes(body)
+
+
+def _too_large(limits: Limits) -> Problem:
+    n = limits.body_bytes
+    return Problem(413, f"The body is larger than {n} bytes after decompression; send fewer rows at a time.")

@@ -1,0 +1,50 @@
+"""A partition of the bodies for each month, made before its first day."""
+
+import datetime as dt
+
+from django.db import connection, transaction
+
+PARENT = "outputs_outputbody"
+REST = "outputs_outputbody_rest"
+# Whoever makes partitions waits for whoever does so at the moment; the number means nothing else.
+LOCK = 0x6F75747075747301
+
+
+def make_partitions(*, now: dt.datetime, months_ahead: int = 2) -> list[str]:
+    """There is a partition for the month of `now` and for each of the following; returns the names of new ones.
+
+    Rows that came into the default partition for lack of one are moved. A repeat makes nothing.
+    """
+    first = now.astimezone(dt.UTC).date().replace(day=1)
+    made = []
+    for _ in range(months_ahead + 1):
+        following = (first + dt.timedelta(days=32)).replace(day=1)
+        if _make(first, following):
+            made.append(_name(first))
+        first = following
+    return made
+
+
+def _name(first: dt.date) -> str:
+    return f"{PARENT}_{first:%Y%m}"
+
+
+def _make(first: dt.date, following: dt.date) -> bool:
+    """The partition is made beside the table and attached: ingest goes on meanwhile, but for the moment of attaching."""
+    name = connection.ops.quote_name(_name(first))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT to_regclass(%s)", [_name(first)])
+        if cursor.fetchone()[0] is not None:
+            return False
+        # Rather try again at the next call than hold up ingest behind a lock that is not granted.
+        cursor.execute("SET LOCAL lock_timeout = '3s'")
+        cursor.execute(f"LOCK TABLE {PARENT} IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(f"CREATE TABLE {name} (LIKE {PARENT} INCLUDING ALL)")
+        cursor.execute(
+            f"WITH moved AS (DELETE FROM {REST} WHERE received_on >= %s AND received_on < %s RETURNING *)"  # noqa: S608
+            f" INSERT INTO {name} SELECT * FROM moved",
+            [first, following],
+        )
+        cursor.execute(f"ALTER TABLE {PARENT} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{following}')")
+    return True

@@ -1,0 +1,243 @@
+"""What other rooms and pages ask about reviews, each in a fixed number of statements."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+
+from outputs.models import Output, OutputBody
+from prompts.models import Prompt
+from reviews import texts
+from reviews.models import Item, ItemOutput, Part, Queue, Rubric, Verdict, VerdictQuerySet
+
+# The texts of an ItemOutput's output as one object, or null where retention dropped them.
+BODY = Subquery(
+    OutputBody.objects.filter(
+        output_id=OuterRef("output_id"), received_on=OuterRef("output__received_on")
+    ).values(
+        body=JSONObject(
+            input="input",
+            output="output",
+            error="error",
+            variables="variables",
+            metadata="metadata",
+            prompt_name="prompt_name",
+            revision_ref="revision_ref",
+        )
+    )
+)
+EXAM_PARTS = (Part.GATE, Part.DEV)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One output as a reviewer sees it: what was asked and answered, nothing of what others think of it."""
+
+    id: int
+    external_id: str
+    prompt: str | None
+    revision: int | str | None
+    model: str
+    provider: str
+    environment: str
+    started_at: dt.datetime | None
+    received_at: dt.datetime
+    trace_id: str
+    session_id: str
+    tags: list[str]
+    input: Any
+    output: Any
+    error: str | None
+    variables: Any
+    metadata: Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """One item with all that is needed to judge it; blind: no review of anybody is in it."""
+
+    item: Item
+    rubric: Rubric
+    outputs: list[Shown]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """How far a queue is: items by state, and how many of them one reviewer has judged."""
+
+    open: int
+    disputed: int
+    settled: int
+    mine: int
+
+
+@dataclass(frozen=True)
+class TeachingVerdict:
+    """A standing verdict of part `teach` with a correction: what was asked and what would have been right."""
+
+    verdict_id: int
+    input_text: str
+    correction: str
+    output_id: int
+    settled_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class ExamVerdict:
+    """A standing verdict of an exam part, from which a golden case can be made.
+
+    `expected` is the correction, else the output's own text where people gave it the full quality of 1.
+    """
+
+    verdict_id: int
+    part: str
+    input: Any
+    variables: Any
+    input_text: str
+    expected: str
+    output_id: int
+    output_external_id: str
+    settled_at: dt.datetime
+
+
+def task_of(item_id: int) -> Task:
+    """The item, its rubric's version and its outputs with their texts: one statement."""
+    places = list(
+        ItemOutput.objects.filter(item=item_id)
+        .select_related("item__queue", "item__rubric", "output__prompt", "output__revision")
+        .annotate(body=BODY)
+        .order_by("position")
+    )
+    item = places[0].item
+    return Task(item, item.rubric, [_shown(place.output, place.body) for place in places])
+
+
+def counters(queue: Queue, *, reviewer: str) -> Counters:
+    """The queue's items by state, and those this reviewer judged: two statements."""
+    by_state = dict(queue.items.order_by().values_list("state").annotate(n=Count("pk")))
+    mine = queue.items.filter(reviews__reviewer=reviewer).distinct().count()
+    return Counters(
+        open=by_state.get(Item.State.OPEN, 0),
+        disputed=by_state.get(Item.State.DISPUTED, 0),
+        settled=by_state.get(Item.State.SETTLED, 0),
+        mine=mine,
+    )
+
+
+def verdicts(
+    project_id: int,
+    *,
+    since: dt.datetime | None = None,
+    part: str | None = None,
+    queue: Queue | None = None,
+    prompt: Prompt | None = None,
+) -> QuerySet[Verdict]:
+    """The project's standing verdicts with what a list shows of them, each condition only where it is given.
+
+    Two statements a page: the rows with item, queue, rubric and prompt; their outputs.
+    """
+    conditions = Q()
+    if since is not None:
+        conditions &= Q(settled_at__gte=since)
+    if part is not None:
+        conditions &= Q(part=part)
+    if queue is not None:
+        conditions &= Q(item__queue=queue)
+    if prompt is not None:
+        conditions &= Q(prompt=prompt)
+    standing = Verdict.objects.of(project_id).standing().filter(conditions)
+    external_id = (
+        ItemOutput.objects.filter(item=OuterRef("item"))
+        .order_by("position")
+        .values("output__external_id")[:1]
+    )
+    return standing.select_related("item__queue", "item__rubric", "prompt").annotate(
+        output_external_id=Subquery(external_id)
+    )
+
+
+def teaching(prompt: Prompt) -> list[TeachingVerdict]:
+    """What may enter the prompt's context: its standing verdicts of part `teach` that hold a correction.
+
+    Oldest first, two statements. Verdicts whose texts retention dropped are left out.
+    """
+    taught = Verdict.objects.of(prompt.project_id).teaching().filter(prompt=prompt).exclude(correction=None)
+    return [
+        TeachingVerdict(
+            verdict_id=verdict.pk,
+            input_text=texts.input_text(body["input"], body["variables"]),
+            correction=verdict.correction or "",
+            output_id=output.pk,
+            settled_at=verdict.settled_at,
+        )
+        for verdict, output, body in _with_texts(taught)
+    ]
+
+
+def exam_verdicts(prompt: Prompt, *, parts: Iterable[str] = EXAM_PARTS) -> list[ExamVerdict]:
+    """What may become a golden case: the prompt's standing exam verdicts that say what is right.
+
+    Oldest first, two statements. A verdict without a correction counts where its quality is 1; others say
+    only that the output was wrong and are left out, as are those whose texts retention dropped.
+
+    Raises:
+        ValueError: a part is no exam part; what teaches never examines.
+    """
+    wanted = tuple(parts)
+    if not set(wanted) <= set(EXAM_PARTS):
+        raise ValueError(f"parts: found {', '.join(wanted)}; choose from {', '.join(EXAM_PARTS)}")
+    exam = Verdict.objects.of(prompt.project_id).standing().filter(prompt=prompt, part__in=wanted)
+    exam = exam.filter(~Q(correction=None) | Q(quality=1.0))
+    return [
+        ExamVerdict(
+            verdict_id=verdict.pk,
+            part=verdict.part,
+            input=body["input"],
+            variables=body["variables"],
+            input_text=texts.input_text(body["input"], body["variables"]),
+            expected=verdict.correction or texts.output_text(body["output"]),
+            output_id=output.pk,
+            output_external_id=output.external_id,
+            settled_at=verdict.settled_at,
+        )
+        for verdict, output, body in _with_texts(exam)
+    ]
+
+
+def _with_texts(found: VerdictQuerySet) -> list[tuple[Verdict, Output, dict[str, Any]]]:
+    """Each verdict, oldest first, with its output and the output's texts."""
+    places = (
+        ItemOutput.objects.filter(item__in=found.values("item"), position=0)
+        .select_related("output")
+        .annotate(body=BODY)
+    )
+    by_item = {place.item_id: (place.output, place.body) for place in places if place.body is not None}
+    return [
+        (verdict, *by_item[verdict.item_id]) for verdict in found.order_by("pk") if verdict.item_id in by_item
+    ]
+
+
+def _shown(output: Output, body: dict[str, Any] | None) -> Shown:
+    held = body or {}
+    return Shown(
+        id=output.pk,
+        external_id=output.external_id,
+        prompt=output.prompt.name if output.prompt is not None else held.get("prompt_name") or None,
+        revision=output.revision.number if output.revision is not None else held.get("revision_ref") or None,
+        model=output.model,
+        provider=output.provider,
+        environment=output.environment,
+        started_at=output.started_at,
+        received_at=output.received_at,
+        trace_id=output.trace_id,
+        session_id=output.session_id,
+        tags=output.tags,
+        input=held.get("input"),
+        output=held.get("output"),
+        error=held.get("error"),
+        variables=held.get("variables"),
+        metadata=held.get("metadata"),
+    )

@@ -1,0 +1,142 @@
+"""Every route × everybody, from the start: the declared table is what really happens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from core import clock
+from projects import access
+from projects.access import ROLE_SCOPES, Scope
+from projects.models import ApiKey, Project, Role
+from projects.services import keys
+from tests import factories
+from tests.conventions import access_table, routes
+from tests.conventions.world import World, a_world
+
+INGEST = sorted(route for route, scope in access_table.API.items() if scope == "ingest")
+ROUTES = sorted(route for route in access_table.API if route not in INGEST)
+OBJECT_ROUTES = [route for route in ROUTES if "{" in route[1]]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks: a label, what they may do, and how they say who they are."""
+
+    label: str
+    scopes: frozenset[str]
+    headers: dict[str, Any]
+    client: Client
+    refusal: int = 403
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    return a_world()
+
+
+def ask(client: Client, method: str, url: str, headers: dict[str, Any] | None = None) -> HttpResponse:
+    """The answer to an empty request."""
+    return client.generic(method, url, b"{}", content_type="application/json", headers=headers)
+
+
+def people_of(project: Project) -> list[Person]:
+    """Everybody the table speaks of, in this project."""
+    return [*_members(project), *_key_holders(project), *_nobodies(project)]
+
+
+def _members(project: Project) -> list[Person]:
+    people = []
+    for role in Role.values:
+        client = Client()
+        client.force_login(factories.a_member(project, role))
+        people.append(Person(f"signed-in {role}", frozenset(ROLE_SCOPES[role]), {}, client))
+    return people
+
+
+def _key_holders(project: Project) -> list[Person]:
+    scopes = [scope for scope in Scope if scope != Scope.APPROVE]
+    return [
+        Person(f"{scope} key", frozenset({scope}), factories.bearer(factories.a_key(project, scope)), Client())
+        for scope in scopes
+    ]
+
+
+def _nobodies(project: Project) -> list[Person]:
+    """None of these may do anything: 401, or for a stranger's session the 404 of a project that is not theirs."""
+    revoked = factories.a_key(project)
+    keys.revoke_api_key(key=ApiKey.objects.latest("id"), by=access.system(project), now=clock.now())
+    disabled = factories.a_member(project, Role.ADMIN)
+    of_disabled = factories.a_key(project, user=disabled)
+    disabled.is_active = False
+    disabled.save()
+    stranger = Client()
+    stranger.force_login(factories.a_member(factories.a_project(), Role.ADMIN))
+    return [
+        Person("anonymous", frozenset(), {}, Client(), 401),
+        Person("revoked key", frozenset(), factories.bearer(revoked), Client(), 401),
+        Person("disabled person's key", frozenset(), factories.bearer(of_disabled), Client(), 401),
+        Person("stranger naming the project", frozenset(), {"Ratchet-Project": project.slug}, stranger, 404),
+    ]
+
+
+def test_the_table_names_every_route() -> None:
+    declared = {(method, routes.without_names(path)) for method, path in access_table.API}
+    assert declared == {(method, routes.without_names(path)) for method, path in routes.of_api()}
+
+
+def test_the_table_names_every_page() -> None:
+    declared = {routes.without_names(path) for _, path in access_table.PAGES}
+    assert declared == {routes.without_names(path) for path in routes.of_pages()}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_opens_for_whom_the_table_says_and_nobody_else(route: tuple[str, str], world: World) -> None:
+    method, path = route
+    found = {}
+    for person in people_of(world.project):
+        status = ask(person.client, method, world.url(path), headers=person.headers).status_code
+        found[person.label] = "open" if status not in (401, 403, 404, 500) else status
+        expected = "open" if access_table.API[route] in person.scopes else person.refusal
+        assert found[person.label] == expected, f"{person.label}: {status} for {method} {world.url(path)}"
+
+
+@pytest.mark.parametrize("route", OBJECT_ROUTES, ids=" ".join)
+def test_answers_a_stranger_as_if_the_thing_never_was(route: tuple[str, str], world: World) -> None:
+    method, path = route
+    headers = factories.bearer(factories.a_key(factories.a_project()))
+    foreign = ask(Client(), method, world.url(path), headers=headers)
+    unknown = ask(Client(), method, world.unknown_url(path), headers=headers)
+    assert (foreign.status_code, unknown.status_code) == (404, 404)
+    assert foreign.content == unknown.content
+
+
+@pytest.mark.parametrize("route", sorted(access_table.PAGES), ids=" /".join)
+def test_pages_open_for_whom_the_table_says(route: tuple[str, str], world: World) -> None:
+    method, path = route
+    url = "/" + path.format(project=world.project.slug)
+    member, stranger = Client(), Client()
+    member.force_login(factories.a_member(world.project, Role.REVIEWER))
+    stranger.force_login(factories.a_member(factories.a_project(), Role.ADMIN))
+    statuses = [ask(client, method, url).status_code for client in (Client(), member, stranger)]
+    needs = access_table.PAGES[route]
+    if needs == "open":
+        assert all(status < 500 and status not in (401, 403, 404) for status in statuses)
+    else:
+        assert statuses == [302, 200, 404 if needs == "member" else 200]
+
+
+def test_admin_is_for_operators_alone_and_changes_nothing(world: World) -> None:
+    admin = Client()
+    admin.force_login(factories.a_member(world.project, Role.ADMIN))
+    assert admin.get("/admin/").status_code in (302, 403)
+    operator = factories.an_operator(world.project)
+    admin.force_login(operator)
+    assert admin.get("/admin/").status_code == 200
+    assert admin.get("/admin/projects/apikey/").status_code == 200
+    for action in ("add/", f"{ApiKey.objects.latest('id').pk}/delete/"):
+        assert admin.get(f"/admin/projects/apikey/{action}").status_code == 403
+    page = admin.get(f"/admin/projects/apikey/{ApiKey.objects.latest('id').pk}/change/").content.decode()
+    assert "digest" not in page
