@@ -337,6 +337,11 @@ def is_evidence(run: Run, label: Label) -> list[str]:
     ]
 
 
+def stands_as_evidence(run: Run) -> bool:
+    """Whether the run would be evidence for the label of its policy, as things are now."""
+    return run.policy is not None and not is_evidence(run, run.policy.label)
+
+
 def _not_a_test_of_the_prompt(run: Run, label: Label) -> Iterator[str]:
     if run.target_kind != Run.TargetKind.PROMPT or run.revision is None:
         yield f"run {run.pk} scored recorded answers: evidence is what our workers executed"
@@ -356,7 +361,7 @@ def _not_under_policy(run: Run, policy: GatePolicy) -> Iterator[str]:
         yield f"run {run.pk} was not made under this label's policy"
         return
     if asked.content_hash != policy.content_hash:
-        yield f"run {run.pk} was made under version {asked.version} of the policy; {policy.version} is in force"
+        yield f"run {run.pk} was made under policy version {asked.version}; {policy.version} is in force"
     if run.scorers != policy.scorers or run.part != policy.part:
         yield f"run {run.pk} used other scorers or another part than the policy"
 
@@ -373,7 +378,7 @@ def _not_against_the_active(run: Run, label: Label, policy: GatePolicy) -> Itera
     baseline = run.baseline
     if label.revision_id is None:
         if policy.kind != FLOOR:
-            yield f"nothing is released as {label.name}, so there is nothing to compare with: make an initial release"
+            yield f"nothing is released as {label.name} to compare with: make an initial release"
         return
     if baseline is None or baseline.target_kind != Run.TargetKind.PROMPT:
         yield f"run {run.pk} has no executed baseline"

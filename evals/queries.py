@@ -1,12 +1,12 @@
 """What is asked of golden sets and runs, each in a fixed number of statements."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet
 
-from core.problems import Missing
+from core.problems import FieldError, Invalid, Missing
 from evals import comparison, hygiene
 from evals.comparison import Sheet
 from evals.models import GatePolicy, GoldenCase, GoldenSet, GoldenVersion, Result, Run, Score
@@ -44,7 +44,7 @@ class VersionDiff:
 
 
 def golden_sets(project: Project) -> QuerySet[GoldenSet]:
-    """The project's golden sets with their newest version's number (None: never cut) and their draft cases."""
+    """The project's golden sets with their newest version's number (None: never cut) and draft cases."""
     newest = GoldenVersion.objects.filter(golden_set=OuterRef("pk")).order_by("-number").values("number")[:1]
     return (
         GoldenSet.objects.filter(project=project)
@@ -91,14 +91,6 @@ def policy_in_force(prompt: Prompt, label: str) -> GatePolicy:
     return found
 
 
-def prompt(project: Project, name: str) -> Prompt:
-    """The project's prompt of this name, or a 404."""
-    found = Prompt.objects.of(project.pk).filter(name=name).first()
-    if found is None:
-        raise Missing("prompt")
-    return found
-
-
 def runs(project: Project) -> QuerySet[Run]:
     """The project's runs with all that a list shows of them."""
     return Run.objects.filter(project=project).select_related(
@@ -107,6 +99,36 @@ def runs(project: Project) -> QuerySet[Run]:
         "policy__label__prompt",
         "policy__golden_set",
     )
+
+
+def runs_like(project: Project, conditions: Mapping[str, str]) -> QuerySet[Run]:
+    """The project's runs of this `golden_set`, `prompt` and `state`, each where it is named.
+
+    Raises:
+        Invalid: there is no such state.
+    """
+    state = conditions.get("state")
+    if state is not None and state not in Run.State.values:
+        raise Invalid(FieldError("state", f"is {state[:40]!r}; send one of {', '.join(Run.State.values)}"))
+    columns = {
+        "golden_set": "golden_version__golden_set__name",
+        "prompt": "revision__prompt__name",
+        "state": "state",
+    }
+    return runs(project).filter(
+        **{columns[name]: text for name, text in conditions.items() if name in columns}
+    )
+
+
+def waiting_for(baseline: Run) -> list[int]:
+    """The ids of live runs that are to be compared with this one."""
+    live = baseline.candidates.filter(state__in=(Run.State.QUEUED, Run.State.RUNNING))
+    return list(live.order_by("pk").values_list("pk", flat=True))
+
+
+def case_keys(ids: Iterable[int]) -> dict[int, str]:
+    """The ids that cases have in their golden set, by ours."""
+    return dict(GoldenCase.objects.filter(pk__in=list(ids)).values_list("pk", "key"))
 
 
 def run(project: Project, run_id: int) -> Run:

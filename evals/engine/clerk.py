@@ -38,8 +38,13 @@ class Clerk:
 
     def dismiss(self) -> None:
         """The connection is closed and the thread has ended."""
-        self._thread.submit(connection.close)
+        self._thread.submit(_hang_up)
         self._thread.shutdown(wait=True)
+
+
+def _hang_up() -> None:
+    # Looked up in the thread that calls it: every thread has a connection of its own.
+    connection.close()
 
 
 def patiently(errand: Callable[[], T], *, patience_s: float = PATIENCE_S) -> T:

@@ -237,7 +237,7 @@ class Drain:
         self.answers.append(self._finished(one, answer))
 
     async def _ask(self, one: Work) -> Answer:
-        question = Question(input=one.input, variables=one.variables, key=question_key(self.run, one))
+        question = Question(input=one.input, variables=one.variables, key=question_key(self.run, one.result_id))
         try:
             return await self.target.answer(question)
         except Exception as error:
@@ -269,9 +269,9 @@ class Drain:
         )
 
 
-def question_key(run: Run, one: Work) -> str:
+def question_key(run: Run, result_id: int) -> str:
     """The same for every attempt at one result, and for nothing else anywhere."""
-    asked = f"{run.pk} {run.created_at.isoformat()} {one.result_id}"
+    asked = f"{run.pk} {run.created_at.isoformat()} {result_id}"
     return "ratchet-" + hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
 
 

@@ -49,8 +49,19 @@ def conclude(run_id: int) -> None:
 
 
 def n_visitors(run_id: int) -> int:
-    """How many drains are at work on the run."""
-    return allowances.n_holders(width_key(run_id), now=clock.now())
+    """How many workers are at work on the run, with one process or several."""
+    holders = allowances.holders(width_key(run_id), now=clock.now())
+    return len({worker_of(holder) for holder in holders})
+
+
+def worker_of(visitor: str) -> str:
+    """`host:pid` of the main process of the worker that a visitor belongs to."""
+    return visitor.rsplit(":", 2)[0]
+
+
+def _visitor() -> str:
+    """A name for one visit of this process, which is a child of its worker's main process."""
+    return f"{socket.gethostname()}:{os.getppid()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ async def _drained(run: Run, casting: Casting, claiming_s: float) -> None:
     async with outbound.client() as client:
         target = PromptTarget(casting.serving, endpoint, client)
         share = Share(
-            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            holder=_visitor(),
             run_id=run.pk,
             endpoint_key=endpoint.allowance_key,
             endpoint_width=endpoint.concurrency,

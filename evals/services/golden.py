@@ -1,7 +1,7 @@
 """Golden sets: cases collect in a draft, a cut makes an immutable version of it.
 
-A case row holds for the versions from `first_version` to `last_version` (open: still in the draft). Changing a
-case ends its row with the newest version and begins another with the next.
+A case row holds for the versions from `first_version` to `last_version` (open: still in the draft). Changing
+a case ends its row with the newest version and begins another with the next.
 """
 
 import datetime as dt
@@ -81,8 +81,8 @@ def add_cases(
 ) -> tuple[Added, list[FieldError]]:
     """The draft holds these cases, in a handful of statements; a repeat leaves all of them unchanged.
 
-    A case whose key the draft knows replaces it where its content differs. Returns what was done, and an error
-    for each row whose key stood earlier in the same import with other content.
+    A case whose key the draft knows replaces it where its content differs. Returns what was done, and an
+    error for each row whose key stood earlier in the same import with other content.
     """
     with transaction.atomic():
         newest = _locked_newest(golden_set)
@@ -195,7 +195,7 @@ def _insert(golden_set: GoldenSet, cases: list[CaseContent], *, first_version: i
 
 
 def _draft_totals(golden_set: GoldenSet) -> tuple[str, int, int]:
-    """The draft's content hash, its number of cases, and how many are of part gate; one statement."""
+    """The draft's content hash, its number of cases, those of part gate; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(DRAFT_TOTALS, [golden_set.pk])
         content_hash, n_cases, n_gate = cursor.fetchone()
@@ -216,7 +216,7 @@ def _case_of(verdict: ExamVerdict) -> CaseContent:
 
 DRAFT_TOTALS = """
 SELECT encode(sha256(convert_to(coalesce(
-           string_agg(key || chr(31) || content_hash, chr(30) ORDER BY key COLLATE "C"), ''), 'UTF8')), 'hex'),
-       count(*), count(*) FILTER (WHERE part = 'gate')
+        string_agg(key || chr(31) || content_hash, chr(30) ORDER BY key COLLATE "C"), ''), 'UTF8')), 'hex'),
+    count(*), count(*) FILTER (WHERE part = 'gate')
 FROM evals_goldencase WHERE golden_set_id = %s AND last_version IS NULL
 """

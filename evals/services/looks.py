@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Min, Q
 
 from evals import gate
-from evals.models import GatePolicy, GoldenSet, GoldenVersion, Look, Run
+from evals.models import CasePart, GatePolicy, GoldenSet, GoldenVersion, Look, Run
 from prompts.models import Prompt
 
 
@@ -35,7 +35,8 @@ def lock(golden_set_id: int) -> None:
 def standing(*, version: GoldenVersion, prompt: Prompt | None, limit: int | None = None) -> Standing:
     """The looks at the gate cases of this version for this prompt; exact while the set is locked.
 
-    Recorded answers name no prompt (None): they count against every prompt, and their set's prompt against them.
+    Recorded answers name no prompt (None): they count against every prompt, and their set's prompt against
+    them.
 
     Args:
         version: What would be looked at.
@@ -52,6 +53,15 @@ def standing(*, version: GoldenVersion, prompt: Prompt | None, limit: int | None
     return Standing(
         epoch, found.filter(mine | recorded).count(), limit or limit_of(version.golden_set_id, prompt_id)
     )
+
+
+def left_for(run: Run) -> int | None:
+    """How many looks are left at the run's gate cases for its prompt; None for runs on another part."""
+    if run.part != CasePart.GATE:
+        return None
+    prompt = None if run.revision is None else run.revision.prompt
+    limit = None if run.policy is None else run.policy.looks
+    return standing(version=run.golden_version, prompt=prompt, limit=limit).left
 
 
 def record(*, run: Run, prompt: Prompt | None, epoch: int, now: dt.datetime) -> Look:
@@ -91,20 +101,22 @@ def _epoch(version: GoldenVersion, prompt_id: int | None) -> int:
 
 
 def _n_new(version: GoldenVersion, since: int) -> int:
-    """How many gate cases of the version ask what none of the version `since` asked."""
+    """How many different questions the gate cases of the version ask that those of `since` did not."""
     with connection.cursor() as cursor:
         cursor.execute(NEW_CASES, {"set": version.golden_set_id, "number": version.number, "since": since})
         return int(cursor.fetchone()[0])
 
 
 # What is expected may be corrected without making a case new: what was looked at is the question.
+# EXCEPT hashes both sides once, whatever the planner knows of the tables.
 NEW_CASES = """
-SELECT count(*) FROM evals_goldencase c
-WHERE c.golden_set_id = %(set)s AND c.part = 'gate' AND c.first_version <= %(number)s
-  AND (c.last_version IS NULL OR c.last_version >= %(number)s)
-  AND NOT EXISTS (
-    SELECT 1 FROM evals_goldencase old
-    WHERE old.golden_set_id = %(set)s AND old.part = 'gate' AND old.first_version <= %(since)s
-      AND (old.last_version IS NULL OR old.last_version >= %(since)s)
-      AND old.input = c.input AND old.variables IS NOT DISTINCT FROM c.variables)
+SELECT count(*) FROM (
+    SELECT input, variables FROM evals_goldencase
+    WHERE golden_set_id = %(set)s AND part = 'gate' AND first_version <= %(number)s
+      AND (last_version IS NULL OR last_version >= %(number)s)
+    EXCEPT
+    SELECT input, variables FROM evals_goldencase
+    WHERE golden_set_id = %(set)s AND part = 'gate' AND first_version <= %(since)s
+      AND (last_version IS NULL OR last_version >= %(since)s)
+) AS fresh
 """

@@ -12,6 +12,7 @@ from evals.gate import Demand
 from evals.models import CasePart, GatePolicy, GoldenCase, GoldenSet, GoldenVersion, Run
 from evals.services import policies
 from projects.models import Project
+from prompts import queries as prompts
 from prompts.content import digest
 from prompts.models import Label, Prompt, Revision
 
@@ -129,7 +130,7 @@ def plan(request: RunRequest, project: Project) -> Plan:
 def _plan_by_policy(request: RunRequest, project: Project) -> Plan:
     """The label's policy decides; the baseline is what the label points at now."""
     target = _refuse_what_policy_decides(request)
-    prompt = _prompt(project, target.prompt)
+    prompt = prompts.prompt_named(project.pk, target.prompt)
     label = (
         Label.objects.select_related("revision__prompt").filter(prompt=prompt, name=request.policy).first()
     )
@@ -187,7 +188,7 @@ def _plan_freely(request: RunRequest, project: Project) -> Plan:
         _check_recorded(request.target, asked)
         found = replace(asked, outputs=request.target.outputs)
         return _with_baseline(found, request, project, found.version.golden_set.prompt)
-    prompt = _prompt(project, request.target.prompt)
+    prompt = prompts.prompt_named(project.pk, request.target.prompt)
     answerer = _answerer(project, _revision(prompt, request.target), request.target.model)
     is_released = request.target.model is None and _is_active(answerer.revision, asked.version.golden_set)
     return _with_baseline(replace(asked, answerer=answerer, is_active=is_released), request, project, prompt)
@@ -228,7 +229,7 @@ def _baseline_run(baseline: str, project: Project, asked: Plan) -> Run:
         raise Missing("baseline run")
     wanted = {scorers.key(spec) for spec in asked.scorers}
     if run.golden_version_id != asked.version.pk or run.part != asked.part:
-        said = f"run {run.pk} answered {run.golden_version}, part {run.part}; send one on the same version and part"
+        said = f"run {run.pk} answered {run.golden_version}, part {run.part}; send one on the same"
     elif not wanted <= {scorers.key(spec) for spec in run.scorers}:
         said = f"run {run.pk} was not scored by every scorer asked for"
     elif run.state in (Run.State.CANCELLED, Run.State.FAILED):
@@ -285,13 +286,6 @@ def _part(part: str | None) -> str:
     if part == "teach":
         raise Invalid(FieldError("part", "is 'teach', the textbook; no case of an exam has it"))
     return part or CasePart.DEV
-
-
-def _prompt(project: Project, name: str) -> Prompt:
-    prompt = Prompt.objects.of(project.pk).filter(name=name).first()
-    if prompt is None:
-        raise Missing("prompt")
-    return prompt
 
 
 def _revision(prompt: Prompt, target: PromptTarget) -> Revision:

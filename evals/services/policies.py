@@ -18,6 +18,7 @@ from prompts.content import digest
 from prompts.models import Label, Prompt
 
 MOST_LOOKS = 1_000
+MOST_SCORERS = 20
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Terms:
 def put_policy(
     *, prompt: Prompt, label_name: str, terms: Terms, by: Actor, now: dt.datetime
 ) -> tuple[GatePolicy, bool]:
-    """These terms are in force for the label; says whether that changed anything. The label is made if need be.
+    """These terms are in force for the label; says whether that changed anything. A new label is made.
 
     Raises:
         Invalid: a term is outside what a gate can hold.
@@ -96,6 +97,8 @@ def checked_scorers(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     if not specs:
         raise Invalid(FieldError("scorers", "is empty; send at least one scorer"))
+    if len(specs) > MOST_SCORERS:
+        raise Invalid(FieldError("scorers", f"has {len(specs)} scorers; send at most {MOST_SCORERS}"))
     found: dict[str, dict[str, Any]] = {}
     for index, spec in enumerate(specs):
         place = f"scorers[{index}]"

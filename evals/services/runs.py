@@ -57,8 +57,8 @@ def create_run(*, request: RunRequest, by: Actor, now: dt.datetime) -> Run:
 def conclude(run_id: int, *, now: dt.datetime) -> bool:
     """If all is answered, and its baseline concluded, the run has scores, final state and verdict.
 
-    Says whether this call did it. A repeat, a call too early and two at once do nothing more: the run's row is
-    locked. Answers that miss a score (adopted or recorded ones) get it first. For workers: it may resample.
+    Says whether this call did it. A repeat, a call too early and two at once do nothing more: the run's row
+    is locked. Answers without a score (adopted or recorded ones) get it first. For workers: it may resample.
     """
     with transaction.atomic():
         run = _locked(run_id)
@@ -283,7 +283,7 @@ def _judged(run: Run, candidate: Sheet) -> Judgement:
         Panel(run.scorers).scorers,
         candidate=candidate,
         baseline=None if baseline is None else queries.sheet(baseline, keys=list(candidate.values)),
-        case_texts=queries.case_texts(run),
+        case_texts=queries.case_texts(candidate.case_ids),
         context_inputs=queries.context_inputs(run, baseline),
         no_baseline=no_baseline,
         may_stand_alone=run.baseline is None,
@@ -315,14 +315,17 @@ evals_goldencase c WHERE c.golden_set_id = %(set)s AND c.part = %(part)s AND c.f
 # Adopted is only what a worker executed: never a recorded answer (it has no work hash), never an adopted one.
 INSERT_WORK = f"""
 INSERT INTO evals_result (project_id, run_id, case_id, trial, state, attempts, n_calls, lease_token, worker,
-    work_hash, output, error, context_ids, latency_ms, input_tokens, output_tokens, reused_from_id, finished_at)
-SELECT %(project)s, %(run)s, work.case_id, work.trial, CASE WHEN old.id IS NULL THEN 'waiting' ELSE 'done' END,
-    0, 0, 0, '', work.work_hash, old.output, '', coalesce(old.context_ids, '{{}}'), old.latency_ms,
-    old.input_tokens, old.output_tokens, old.id, CASE WHEN old.id IS NOT NULL THEN %(now)s::timestamptz END
+    work_hash, output, error, context_ids, latency_ms, input_tokens, output_tokens, reused_from_id,
+    finished_at)
+SELECT %(project)s, %(run)s, work.case_id, work.trial,
+    CASE WHEN old.id IS NULL THEN 'waiting' ELSE 'done' END, 0, 0, 0, '', work.work_hash, old.output, '',
+    coalesce(old.context_ids, '{{}}'), old.latency_ms, old.input_tokens, old.output_tokens, old.id,
+    CASE WHEN old.id IS NOT NULL THEN %(now)s::timestamptz END
 FROM (
     SELECT asked.id AS case_id, t.trial,
         sha256(convert_to(%(prefix)s || ':' || asked.content_hash || ':' || t.trial, 'UTF8')) AS work_hash
-    FROM (SELECT c.id, c.content_hash FROM {_CASES}) asked CROSS JOIN generate_series(1, %(trials)s) AS t(trial)
+    FROM (SELECT c.id, c.content_hash FROM {_CASES}) asked
+    CROSS JOIN generate_series(1, %(trials)s) AS t(trial)
 ) work
 LEFT JOIN LATERAL (
     SELECT r.* FROM evals_result r
@@ -343,7 +346,8 @@ WHERE r.run_id = %s AND s.scorer = ANY(%s) AND s.value IS NOT NULL
 INSERT_RECORDED = f"""
 INSERT INTO evals_result (project_id, run_id, case_id, trial, state, attempts, n_calls, lease_token, worker,
     output, error, context_ids, finished_at)
-SELECT %(project)s, %(run)s, asked.id, 1, CASE WHEN given.output IS NULL THEN 'failed' ELSE 'done' END, 0, 0, 0, '',
+SELECT %(project)s, %(run)s, asked.id, 1,
+    CASE WHEN given.output IS NULL THEN 'failed' ELSE 'done' END, 0, 0, 0, '',
     to_jsonb(given.output),
     CASE WHEN given.output IS NULL THEN 'no answer was recorded for this case' ELSE '' END, '{{}}', %(now)s
 FROM (SELECT c.id, c.key FROM {_CASES}) asked

@@ -317,7 +317,7 @@ def write_privately(path: Path, text: str, *, replace: bool) -> None:
             os.fsync(file.fileno())
         if replace:
             draft.replace(path)
-        elif not path.exists():
+        else:
             _link_unless_there(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -37,6 +37,7 @@ def configuration(level: str) -> dict[str, Any]:
 def apply(settings: dict[str, Any]) -> None:
     """Django's `LOGGING_CONFIG` hook."""
     logging.config.dictConfig(settings)
+    logging.captureWarnings(True)  # Celery's word about root's privileges, say: a line of JSON like the rest
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -24,6 +24,8 @@ def checked(text: str) -> str:
         raise BadAddress("is no http(s) address; write for instance https://api.example.org/v1")
     if not url.host:
         raise BadAddress("names no host; write for instance https://api.example.org/v1")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise BadAddress(f"has the port {url.port}; ports go from 1 to 65535")
     if url.userinfo:
         raise BadAddress("holds a user or password; put the key into `secret`, where it is sealed")
     if "?" in text or "#" in text:

@@ -285,6 +285,8 @@ class _Lane(httpx2.AsyncHTTPTransport):
 def _check_form(url: httpx2.URL) -> None:
     if url.scheme not in SCHEMES:
         raise OutboundRefused(f"{url.scheme[:20]!r} is no scheme that is spoken here: use http or https.")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise OutboundRefused(f"There is no port {url.port}: use one from 1 to 65535.")
     if url.userinfo:
         raise OutboundRefused("A name or password inside an address is not taken: put the secret where secrets go.")
 

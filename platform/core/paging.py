@@ -17,17 +17,35 @@ Row = TypeVar("Row", bound=models.Model)
 def page(request: Request, rows: models.QuerySet[Row], shown: Callable[[Row], Any]) -> dict[str, Any]:
     """One page of `rows` by falling id as `{"results", "next"}`.
 
-    Query parameters: `limit` (1–1000, default 100) and `cursor` (from the `next` of the page before).
+    Query parameters: `limit` (1 to 1000, default 100) and `cursor` (from the `next` of the page before).
+    """
+    return page_of(request, rows, lambda found: [shown(row) for row in found])
+
+
+def page_of(
+    request: Request,
+    rows: models.QuerySet[Row],
+    show: Callable[[list[Row]], list[Any]],
+    *,
+    fitting: Callable[[list[Row]], int] = len,
+) -> dict[str, Any]:
+    """As `page`, for rows that are shown together, with what belongs to them loaded at once.
+
+    Args:
+        request: with `limit` and `cursor`.
+        rows: all of them.
+        show: makes the results of the rows of one page.
+        fitting: how many of the first rows fit on one page, at least one, where that depends on their size.
     """
     limit = whole_number(request, "limit", default=DEFAULT_LIMIT, largest=LARGEST_LIMIT)
     cursor = whole_number(request, "cursor", default=0, largest=2**63 - 1)
     if cursor:
         rows = rows.filter(pk__lt=cursor)
     found = list(rows.order_by("-pk")[: limit + 1])
-    more = len(found) > limit
+    here = found[: fitting(found[:limit])] if found else []
     return {
-        "results": [shown(row) for row in found[:limit]],
-        "next": _next_url(request, cursor=found[limit - 1].pk) if more else None,
+        "results": show(here),
+        "next": _next_url(request, cursor=here[-1].pk) if len(here) < len(found) else None,
     }
 
 
@@ -49,7 +67,12 @@ def refuse_unknown(request: Request, known: set[str]) -> None:
     """Raise `Invalid` for a query parameter that this list does not have; a typo must not widen a result."""
     unknown = [name for name in request.query_params if name not in known | {"limit", "cursor"}]
     if unknown:
-        raise Invalid(*(FieldError(name, f"is no parameter here; known: {', '.join(sorted(known))}") for name in unknown))
+        raise Invalid(
+            *(
+                FieldError(name, f"is no parameter here; known: {', '.join(sorted(known))}")
+                for name in unknown
+            )
+        )
 
 
 def _next_url(request: Request, *, cursor: int) -> str:

@@ -92,8 +92,7 @@ def field_errors(errors: Any, path: str = "") -> Iterator[FieldError]:
     """DRF's nested errors as a flat list with dotted paths."""
     if isinstance(errors, dict):
         for name, inner in errors.items():
-            place = path if name == "non_field_errors" else f"{path}.{name}" if path else str(name)
-            yield from field_errors(inner, place)
+            yield from field_errors(inner, _place(path, name))
     elif isinstance(errors, list) and any(isinstance(inner, dict | list) for inner in errors):
         for index, inner in enumerate(errors):
             yield from field_errors(inner, f"{path}[{index}]")
@@ -102,6 +101,14 @@ def field_errors(errors: Any, path: str = "") -> Iterator[FieldError]:
             yield FieldError(path or "body", str(message))
     else:
         yield FieldError(path or "body", str(errors))
+
+
+def _place(path: str, name: str | int) -> str:
+    if isinstance(name, int):  # DRF names the flawed rows of a list of plain values by their places
+        return f"{path}[{name}]"
+    if name == "non_field_errors":
+        return path
+    return f"{path}.{name}" if path else name
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

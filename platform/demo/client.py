@@ -154,19 +154,21 @@ class Ratchet:
         """Have the workers test a revision as the label's policy demands; the run's id."""
         return self._run({"target": {"prompt": prompt, "revision": revision}, "policy": label})
 
-    def run_of_label(self, *, prompt: str, label: str, golden_set: str, version: int) -> int:
-        """Measure what the label points to on the gate cases; the run's id. It is evidence for nothing."""
+    def run_of_label(
+        self, *, prompt: str, label: str, golden_set: str, version: int, baseline: int | None = None
+    ) -> int:
+        """Measure what the label points to on the gate cases, perhaps beside an earlier run; the run's id.
+
+        Such a run is evidence for nothing.
+        """
         exam = {"golden_set": golden_set, "version": version, "part": "gate"}
-        target = {"prompt": prompt, "label": label}
-        return self._run({**exam, "target": target, "scorers": [{"name": "exact_match", "args": {}}]})
+        asked = exam | {"scorers": [{"name": "exact_match", "args": {}}]}
+        beside = {} if baseline is None else {"baseline": baseline}
+        return self._run({"target": {"prompt": prompt, "label": label}} | asked | beside)
 
     def run(self, run: int) -> Json:
         """How far a run is, with its scores and its gate."""
         return self._get(f"runs/{run}")
-
-    def compare(self, before: int, after: int) -> Json:
-        """Two runs on the same cases."""
-        return self._get(f"runs/{before}/compare/{after}")
 
     def release(self, *, prompt: str, label: str, revision: int, run: int) -> None:
         """Point the label to a revision on the evidence of a run."""
@@ -194,7 +196,7 @@ class Ratchet:
             if response.is_success:
                 return response
             pause = float(response.headers.get("Retry-After", "inf"))
-            if True:
+            if time.monotonic() + pause > deadline:
                 raise Refused(response)
             time.sleep(pause)
 

@@ -20,6 +20,7 @@ LABEL = "production"
 SCORER = "exact_match"
 PATIENCE_S = 120.0
 PAUSE_S = 0.2
+ENDED = {"done", "cancelled", "failed", "invalid"}
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Site:
 
 @dataclass(frozen=True)
 class Round:
-    """One row of the table: what a round brought, and what became of it.
+    """One row of the table: what a round brought, and what became of it; `start` and `end` only measure.
 
     Figures are the API's, as JSON: `{"value","low","high","level","n","method","reason"}`.
     """
 
-    number: int
+    name: str
     n_outputs: int = 0
     n_reviews: int = 0
     accuracy: Json | None = None
@@ -100,7 +101,7 @@ def show(scenario: Scenario, site: Site, console: Console) -> list[Round]:
 def cells(played: Round) -> list[str]:
     """One round as the text of a row."""
     return [
-        str(played.number) if played.number else "start",
+        played.name,
         str(played.n_reviews),
         shown(played.accuracy),
         shown(played.difference, sign="+"),
@@ -146,16 +147,12 @@ class Player:
         self._open.close()
 
     def play(self) -> Iterator[Round]:
-        """Set up, measure the start, and play every round; one row each."""
+        """Set up, measure the start, play every round, measure the end; one row each."""
         version = self.prepare()
-        yield self.measure_start(version)
+        yield (start := self.measure_start(version))
         for number, messages in enumerate(self.scenario.rounds, start=1):
-            yield self.play_round(number, messages)
-
-    def gain(self, rounds: Sequence[Round]) -> Json:
-        """The API's comparison of the first revision with the one released last, on the exam."""
-        released = [played.run for played in rounds if played.is_released and played.run is not None]
-        return self.engineer.compare(released[0], released[-1])
+            yield self.play_round(str(number), messages)
+        yield self.measure_end(version, start)
 
     # --- set-up ---
 
@@ -197,27 +194,43 @@ class Player:
         reason = "The first revision: one example per intent."
         self.engineer.release_initially(prompt=name, label=LABEL, revision=revision, reason=reason)
 
+    # --- before and after ---
+
     def measure_start(self, version: int) -> Round:
         """The accuracy of the first revision on the exam."""
+        run = self._measure(version)
+        return Round("start", accuracy=_accuracy(run), run=run["id"], outcome="initial release")
+
+    def measure_end(self, version: int, start: Round) -> Round:
+        """The accuracy of what is in production now, and its difference to the start on the same cases."""
+        run = self._measure(version, baseline=start.run)
+        difference = run["gate"]["difference"]
+        return Round(
+            "end", accuracy=_accuracy(run), difference=difference, run=run["id"], outcome="beside start"
+        )
+
+    def _measure(self, version: int, baseline: int | None = None) -> Json:
         name = self.scenario.prompt
-        run = self.engineer.run_of_label(prompt=name, label=LABEL, golden_set=name, version=version)
-        finished = self._finished_run(run)
-        return Round(0, accuracy=_accuracy(finished), run=run, is_released=True, outcome="initial release")
+        return self._finished_run(
+            self.engineer.run_of_label(
+                prompt=name, label=LABEL, golden_set=name, version=version, baseline=baseline
+            )
+        )
 
     # --- one round ---
 
-    def play_round(self, number: int, messages: Sequence[Message]) -> Round:
+    def play_round(self, name: str, messages: Sequence[Message]) -> Round:
         """Traffic, reviews, a proposal, its run, and the attempt to release it."""
         texts = [message.text for message in messages]
-        n_outputs = self.production.answer_all(texts, name=f"round-{number}")
+        n_outputs = self.production.answer_all(texts, name=f"round-{name}")
         n_reviews = self.review(n_outputs)
         proposal = self.propose()
         if proposal["state"] != "ready":
-            return Round(number, n_outputs, n_reviews, outcome=f"no proposal: {proposal['reason']}")
+            return Round(name, n_outputs, n_reviews, outcome=f"no proposal: {proposal['reason']}")
         run = self.test(proposal["revision"])
         is_released, outcome = self.release(proposal["revision"], run["id"])
         return Round(
-            number,
+            name,
             n_outputs,
             n_reviews,
             accuracy=_accuracy(run),
@@ -246,7 +259,7 @@ class Player:
     def propose(self) -> Json:
         """A proposal made of the corrections, ready or failed."""
         proposal = self.engineer.propose_examples(prompt=self.scenario.prompt)
-        return _wait_for(lambda: self.engineer.proposal(proposal), {"ready", "failed"})
+        return wait_for(lambda: self.engineer.proposal(proposal), {"ready", "failed"})
 
     def test(self, revision: int) -> Json:
         """A finished run of a revision under the label's policy."""
@@ -263,7 +276,7 @@ class Player:
         return True, f"revision {revision} released"
 
     def _finished_run(self, run: int) -> Json:
-        return _wait_for(lambda: self.engineer.run(run), {"done", "cancelled", "failed", "invalid"})
+        return wait_for(lambda: self.engineer.run(run), ENDED)
 
 
 def _case(at: int, case: Message) -> Json:
@@ -279,7 +292,12 @@ def _accuracy(run: Json) -> Json | None:
     return figure
 
 
-def _wait_for(ask: Callable[[], Json], states: set[str]) -> Json:
+def wait_for(ask: Callable[[], Json], states: set[str]) -> Json:
+    """Ask until the answer's state is one of these.
+
+    Raises:
+        TimeoutError: two minutes went by.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while (answer := ask())["state"] not in states:
         if time.monotonic() > deadline:

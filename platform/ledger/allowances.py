@@ -63,9 +63,10 @@ def hold(key: str, *, holder: str, want: int, now: dt.datetime, lease: dt.timede
     return granted
 
 
-def n_holders(key: str, *, now: dt.datetime) -> int:
-    """How many hold, or wait for, slots of this allowance under a lease that has not ended."""
-    return AllowanceHold.objects.filter(allowance__key=key, lease_until__gte=now).count()
+def holders(key: str, *, now: dt.datetime) -> list[str]:
+    """Who holds, or waits for, slots of this allowance under a lease that has not ended."""
+    held = AllowanceHold.objects.filter(allowance__key=key, lease_until__gte=now)
+    return list(held.order_by("holder").values_list("holder", flat=True))
 
 
 def release(key: str, *, holder: str) -> None:

@@ -15,7 +15,7 @@ class OutputQuerySet(models.QuerySet["Output"]):
 
 
 class Output(models.Model):
-    """One answer of production: the narrow row that stays. Its texts are in `OutputBody`, `body_bytes` long."""
+    """One answer of production: the narrow row that stays. `OutputBody` has its texts (`body_bytes` long)."""
 
     class Status(models.IntegerChoices):
         OK = 0
@@ -24,8 +24,12 @@ class Output(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="outputs", db_index=False)
     external_id = models.CharField(max_length=200)
     body_hash = models.BinaryField(max_length=32)
-    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.SET_NULL, related_name="outputs", db_index=False)
-    revision = models.ForeignKey(Revision, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    prompt = models.ForeignKey(
+        Prompt, null=True, on_delete=models.SET_NULL, related_name="outputs", db_index=False
+    )
+    revision = models.ForeignKey(
+        Revision, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     model = models.CharField(max_length=200, blank=True)
     provider = models.CharField(max_length=100, blank=True)
     status = models.SmallIntegerField(choices=Status, default=Status.OK)
@@ -59,7 +63,8 @@ class Output(models.Model):
         indexes = [
             models.Index(fields=["project", "id"], name="output_newest_first"),
             models.Index(fields=["project", "prompt", "id"], name="output_by_prompt"),
-            # Rows arrive in the order of time, so a summary of block ranges is enough, and costs next to nothing.
+            # Rows arrive in the order of time, so a summary of block ranges is enough, and costs next to
+            # nothing.
             BrinIndex(fields=["received_at"], name="output_by_arrival"),
         ]
 

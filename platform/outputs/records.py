@@ -66,7 +66,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
         raise NotImplementedError
 
     def body_hash(self, hash_key: bytes) -> bytes:
-        """32 bytes that two rows share if and only if they say the same; keyed, so that texts cannot be guessed."""
+        """32 bytes that two rows share if they say the same; keyed, so that it betrays no text."""
         return hashlib.blake2b(_CANONICAL.encode(self), key=hash_key, digest_size=HASH_BYTES).digest()
 
 
@@ -222,7 +222,7 @@ _PLACE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 
 
 def _in_utc(moment: dt.datetime) -> dt.datetime:
-    """A moment without an offset is UTC, as the contract says; one that no calendar holds in UTC is out of range."""
+    """A moment without an offset is UTC, as the contract says."""
     if moment.tzinfo is None:
         return moment.replace(tzinfo=dt.UTC)
     return moment.astimezone(dt.UTC)
@@ -242,7 +242,9 @@ def _field_flaws(row: dict[str, Any], kind: type[Record]) -> list[FieldError]:
     for name, field in fields.items():
         if field.required and name not in row:
             found.append(FieldError(name, f"is missing; send {kind.wanted[name]}"))
-    return found or [FieldError("started_at", f"is out of range; send {kind.wanted.get('started_at', 'another')}")]
+    return found or [
+        FieldError("started_at", f"is out of range; send {kind.wanted.get('started_at', 'another')}")
+    ]
 
 
 def _misfit(value: Any, type_: Any) -> str | None:

@@ -1,7 +1,8 @@
 """Who sends to the asynchronous face: the rules of `projects.authentication` in one statement.
 
 The tests hold both against each other. What is asked before a body is read only decides whether it is worth
-reading; the same question is asked again in the transaction that stores, so a revoked key opens nothing at once.
+reading; the same question is asked again in the transaction that stores, so a revoked key opens nothing at
+once.
 """
 
 from collections.abc import Iterable
@@ -67,7 +68,8 @@ async def by_key(connection: AsyncConnection[Any], key: str) -> Sender:
     """The sender that a key's text is.
 
     Raises:
-        Problem: 401, in the same words for every reason, so that guessing reveals nothing; 403 without the scope.
+        Problem: 401, in the same words for every reason, so that guessing reveals nothing; 403 without the
+            scope.
     """
     if not key.isascii():
         raise Problem(401, UNKNOWN)
@@ -86,7 +88,9 @@ async def refused(connection: AsyncConnection[Any], senders: Iterable[Sender]) -
     """Those of the senders that may no longer send, in the running transaction, and why."""
     asked = set(senders)
     keys = await _still(connection, _KEYS_BY_ID, [s.key_id for s in asked if s.key_id is not None])
-    members = await _still(connection, _MEMBERS, [s.membership_id for s in asked if s.membership_id is not None])
+    members = await _still(
+        connection, _MEMBERS, [s.membership_id for s in asked if s.membership_id is not None]
+    )
     found = {}
     for sender in asked:
         may = members.get(sender.membership_id) if sender.key_id is None else keys.get(sender.key_id)

@@ -102,4 +102,6 @@ def _rendered(answer: Response | HttpResponse) -> HttpResponse:
     if not isinstance(answer, Response):
         return answer
     body = rest.JSONRenderer().render(answer.data) if answer.data is not None else b""
-    return HttpResponse(body, status=answer.status_code, headers={"Content-Type": "application/json", **answer.headers})
+    # An answer that is not yet rendered carries Django's default type.
+    headers = {**answer.headers, "Content-Type": "application/json"}
+    return HttpResponse(body, status=answer.status_code, headers=headers)

@@ -9,254 +9,532 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('outputs', '0002_bodies'),
-        ('projects', '0003_site_cache'),
-        ('prompts', '0001_initial'),
+        ("outputs", "0002_bodies"),
+        ("projects", "0003_site_cache"),
+        ("prompts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PartSplit',
+            name="PartSplit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField()),
-                ('text_hash', models.BinaryField(max_length=32)),
-                ('bands', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
-                ('part', models.CharField(choices=[('gate', 'decides gates'), ('dev', 'search and ablation'), ('teach', 'may enter a context')], max_length=10)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='projects.project')),
-                ('prompt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='part_splits', to='prompts.prompt')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("text_hash", models.BinaryField(max_length=32)),
+                (
+                    "bands",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[
+                            ("gate", "decides gates"),
+                            ("dev", "search and ablation"),
+                            ("teach", "may enter a context"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="part_splits",
+                        to="prompts.prompt",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Queue',
+            name="Queue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('overlap', models.PositiveSmallIntegerField(default=1)),
-                ('lease_minutes', models.PositiveSmallIntegerField(default=15)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('adjudicators', models.ManyToManyField(blank=True, related_name='adjudicated_queues', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='queues', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("overlap", models.PositiveSmallIntegerField(default=1)),
+                ("lease_minutes", models.PositiveSmallIntegerField(default=15)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "adjudicators",
+                    models.ManyToManyField(
+                        blank=True, related_name="adjudicated_queues", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="queues",
+                        to="projects.project",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Item',
+            name="Item",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subject_kind', models.CharField(default='output', max_length=20)),
-                ('subject_key', models.CharField(max_length=200)),
-                ('round', models.PositiveSmallIntegerField(default=1)),
-                ('overlap', models.PositiveSmallIntegerField(default=1)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('disputed', 'reviewers differ; waits for an adjudicator'), ('settled', 'Settled')], default='open', max_length=10)),
-                ('n_reviews', models.PositiveSmallIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='projects.project')),
-                ('queue', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='reviews.queue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("subject_kind", models.CharField(default="output", max_length=20)),
+                ("subject_key", models.CharField(max_length=200)),
+                ("round", models.PositiveSmallIntegerField(default=1)),
+                ("overlap", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("disputed", "reviewers differ; waits for an adjudicator"),
+                            ("settled", "Settled"),
+                        ],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("n_reviews", models.PositiveSmallIntegerField(default=0)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="items",
+                        to="reviews.queue",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Review',
+            name="Review",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reviewer', models.CharField(max_length=300)),
-                ('attempt', models.PositiveSmallIntegerField(default=1)),
-                ('claim_token', models.UUIDField(unique=True)),
-                ('answers', models.JSONField()),
-                ('correction', models.TextField(null=True)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('comment', models.TextField(blank=True)),
-                ('at', models.DateTimeField()),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reviews', to='reviews.item')),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='reviews', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reviewer", models.CharField(max_length=300)),
+                ("attempt", models.PositiveSmallIntegerField(default=1)),
+                ("claim_token", models.UUIDField(unique=True)),
+                ("answers", models.JSONField()),
+                ("correction", models.TextField(null=True)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                ("comment", models.TextField(blank=True)),
+                ("at", models.DateTimeField()),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reviews", to="reviews.item"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="reviews",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Rubric',
+            name="Rubric",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('version', models.PositiveIntegerField()),
-                ('content_hash', models.CharField(max_length=64)),
-                ('questions', models.JSONField()),
-                ('quality', models.JSONField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rubrics', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("version", models.PositiveIntegerField()),
+                ("content_hash", models.CharField(max_length=64)),
+                ("questions", models.JSONField()),
+                ("quality", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rubrics",
+                        to="projects.project",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='queue',
-            name='rubric',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='queues', to='reviews.rubric'),
+            model_name="queue",
+            name="rubric",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="queues", to="reviews.rubric"
+            ),
         ),
         migrations.AddField(
-            model_name='item',
-            name='rubric',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reviews.rubric'),
+            model_name="item",
+            name="rubric",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="reviews.rubric"
+            ),
         ),
         migrations.CreateModel(
-            name='SamplingRule',
+            name="SamplingRule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('probability', 'Probability')], default='probability', max_length=20)),
-                ('rate', models.FloatField()),
-                ('filter', models.JSONField(default=dict)),
-                ('salt', models.BinaryField(max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='reviews.queue')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("probability", "Probability")], default="probability", max_length=20
+                    ),
+                ),
+                ("rate", models.FloatField()),
+                ("filter", models.JSONField(default=dict)),
+                ("salt", models.BinaryField(max_length=16)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="rules", to="reviews.queue"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Match',
+            name="Match",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('p', models.FloatField()),
-                ('drawn', models.BooleanField()),
-                ('output', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='outputs.output')),
-                ('rule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='matches', to='reviews.samplingrule')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("p", models.FloatField()),
+                ("drawn", models.BooleanField()),
+                (
+                    "output",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="outputs.output"
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="matches",
+                        to="reviews.samplingrule",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Skip',
+            name="Skip",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reviewer', models.CharField(max_length=300)),
-                ('reason', models.TextField()),
-                ('at', models.DateTimeField()),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='skips', to='reviews.item')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reviewer", models.CharField(max_length=300)),
+                ("reason", models.TextField()),
+                ("at", models.DateTimeField()),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="skips", to="reviews.item"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('answers', models.JSONField()),
-                ('quality', models.FloatField()),
-                ('correction', models.TextField(null=True)),
-                ('rationale', models.TextField(blank=True)),
-                ('part', models.CharField(choices=[('gate', 'decides gates'), ('dev', 'search and ablation'), ('teach', 'may enter a context')], max_length=10)),
-                ('settled_by', models.CharField(choices=[('agreement', 'Agreement'), ('adjudicator', 'Adjudicator')], max_length=12)),
-                ('settled_at', models.DateTimeField()),
-                ('by', models.CharField(max_length=300)),
-                ('replaced_at', models.DateTimeField(null=True)),
-                ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='reviews.item')),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='projects.project')),
-                ('prompt', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='verdicts', to='prompts.prompt')),
-                ('split', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='reviews.partsplit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("answers", models.JSONField()),
+                ("quality", models.FloatField()),
+                ("correction", models.TextField(null=True)),
+                ("rationale", models.TextField(blank=True)),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[
+                            ("gate", "decides gates"),
+                            ("dev", "search and ablation"),
+                            ("teach", "may enter a context"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "settled_by",
+                    models.CharField(
+                        choices=[("agreement", "Agreement"), ("adjudicator", "Adjudicator")], max_length=12
+                    ),
+                ),
+                ("settled_at", models.DateTimeField()),
+                ("by", models.CharField(max_length=300)),
+                ("replaced_at", models.DateTimeField(null=True)),
+                (
+                    "item",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="verdicts",
+                        to="reviews.item",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="verdicts",
+                        to="prompts.prompt",
+                    ),
+                ),
+                (
+                    "split",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verdicts",
+                        to="reviews.partsplit",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Claim',
+            name="Claim",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reviewer', models.CharField(max_length=300)),
-                ('token', models.UUIDField()),
-                ('lease_until', models.DateTimeField()),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='claims', to='reviews.item')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("reviewer", models.CharField(max_length=300)),
+                ("token", models.UUIDField()),
+                ("lease_until", models.DateTimeField()),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="claims", to="reviews.item"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['reviewer', 'lease_until'], name='claim_held_by_reviewer')],
-                'constraints': [models.UniqueConstraint(fields=('item', 'reviewer'), name='claim_once_per_reviewer')],
+                "indexes": [models.Index(fields=["reviewer", "lease_until"], name="claim_held_by_reviewer")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("item", "reviewer"), name="claim_once_per_reviewer")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ItemOutput',
+            name="ItemOutput",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='item_outputs', to='reviews.item')),
-                ('output', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='item_outputs', to='outputs.output')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="item_outputs",
+                        to="reviews.item",
+                    ),
+                ),
+                (
+                    "output",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="item_outputs",
+                        to="outputs.output",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('item', 'position'), name='item_output_place_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("item", "position"), name="item_output_place_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='partsplit',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['bands'], name='part_split_bands'),
+            model_name="partsplit",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["bands"], name="part_split_bands"),
         ),
         migrations.AddConstraint(
-            model_name='partsplit',
-            constraint=models.UniqueConstraint(fields=('project', 'prompt', 'text_hash'), name='part_split_text_once', nulls_distinct=False),
+            model_name="partsplit",
+            constraint=models.UniqueConstraint(
+                fields=("project", "prompt", "text_hash"), name="part_split_text_once", nulls_distinct=False
+            ),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.UniqueConstraint(fields=('item', 'reviewer', 'attempt'), name='review_attempt_once'),
+            model_name="review",
+            constraint=models.UniqueConstraint(
+                fields=("item", "reviewer", "attempt"), name="review_attempt_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rubric',
-            constraint=models.UniqueConstraint(fields=('project', 'name', 'version'), name='rubric_version_once'),
+            model_name="rubric",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name", "version"), name="rubric_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rubric',
-            constraint=models.UniqueConstraint(fields=('project', 'name', 'content_hash'), name='rubric_content_once'),
+            model_name="rubric",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name", "content_hash"), name="rubric_content_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queue',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='queue_name_once'),
+            model_name="queue",
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="queue_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='queue',
-            constraint=models.CheckConstraint(condition=models.Q(('overlap__gte', 1)), name='queue_overlap_positive'),
+            model_name="queue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("overlap__gte", 1)), name="queue_overlap_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queue',
-            constraint=models.CheckConstraint(condition=models.Q(('lease_minutes__gte', 1)), name='queue_lease_positive'),
+            model_name="queue",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("lease_minutes__gte", 1)), name="queue_lease_positive"
+            ),
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(fields=['project', 'id'], name='item_by_project'),
+            model_name="item",
+            index=models.Index(fields=["project", "id"], name="item_by_project"),
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('state', 'open')), fields=['queue', 'id'], name='item_open_oldest_first'),
+            model_name="item",
+            index=models.Index(
+                condition=models.Q(("state", "open")), fields=["queue", "id"], name="item_open_oldest_first"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('n_reviews__lte', models.F('overlap'))), name='item_reviews_within_overlap'),
+            model_name="item",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("n_reviews__lte", models.F("overlap"))),
+                name="item_reviews_within_overlap",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('queue', 'subject_kind', 'subject_key', 'round'), name='item_subject_once'),
+            model_name="item",
+            constraint=models.UniqueConstraint(
+                fields=("queue", "subject_kind", "subject_key", "round"), name="item_subject_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='samplingrule',
-            constraint=models.CheckConstraint(condition=models.Q(('rate__gt', 0), ('rate__lte', 1)), name='sampling_rule_rate_is_a_share'),
+            model_name="samplingrule",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("rate__gt", 0), ("rate__lte", 1)), name="sampling_rule_rate_is_a_share"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='match',
-            constraint=models.UniqueConstraint(fields=('rule', 'output'), name='match_once'),
+            model_name="match",
+            constraint=models.UniqueConstraint(fields=("rule", "output"), name="match_once"),
         ),
         migrations.AddConstraint(
-            model_name='match',
-            constraint=models.CheckConstraint(condition=models.Q(('p__gt', 0), ('p__lte', 1)), name='match_p_is_a_probability'),
+            model_name="match",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("p__gt", 0), ("p__lte", 1)), name="match_p_is_a_probability"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='skip',
-            constraint=models.UniqueConstraint(fields=('item', 'reviewer'), name='skip_once_per_reviewer'),
+            model_name="skip",
+            constraint=models.UniqueConstraint(fields=("item", "reviewer"), name="skip_once_per_reviewer"),
         ),
         migrations.AddIndex(
-            model_name='verdict',
-            index=models.Index(fields=['project', 'id'], name='verdict_by_project'),
+            model_name="verdict",
+            index=models.Index(fields=["project", "id"], name="verdict_by_project"),
         ),
         migrations.AddIndex(
-            model_name='verdict',
-            index=models.Index(fields=['prompt', 'part', 'id'], name='verdict_by_prompt_and_part'),
+            model_name="verdict",
+            index=models.Index(fields=["prompt", "part", "id"], name="verdict_by_prompt_and_part"),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.UniqueConstraint(condition=models.Q(('replaced_at', None)), fields=('item',), name='verdict_one_standing_per_item'),
+            model_name="verdict",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("replaced_at", None)),
+                fields=("item",),
+                name="verdict_one_standing_per_item",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.CheckConstraint(condition=models.Q(('quality__gte', 0), ('quality__lte', 1)), name='verdict_quality_0_to_1'),
+            model_name="verdict",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quality__gte", 0), ("quality__lte", 1)), name="verdict_quality_0_to_1"
+            ),
         ),
     ]

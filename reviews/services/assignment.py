@@ -206,17 +206,25 @@ _NEEDS_ONE_MORE = """
 
 # First what the reviewer holds (waited for), else the oldest free item (skipping those that others are at).
 _HELD_OR_FREE = """
-    WITH held AS ( SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id WHERE c.reviewer =
-    %(reviewer)s AND c.lease_until > %(now)s AND i.queue_id = %(queue)s AND {needs_one_more} ORDER BY i.id
-    LIMIT 1 FOR NO KEY UPDATE OF i ), free AS ( SELECT i.id FROM reviews_item i WHERE NOT EXISTS (SELECT FROM
-    held) AND i.queue_id = %(queue)s AND {needs_one_more} AND NOT EXISTS (SELECT FROM reviews_review r WHERE
-    r.item_id = i.id AND r.reviewer = %(reviewer)s) AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id
-    = i.id AND s.reviewer = %(reviewer)s) ORDER BY i.id LIMIT 1 FOR NO KEY UPDATE OF i {skip_locked} ) SELECT
-    id FROM held UNION ALL SELECT id FROM free
+    WITH held AS (
+        SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
+        WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s
+          AND i.queue_id = %(queue)s AND {needs_one_more}
+        ORDER BY i.id LIMIT 1
+        FOR NO KEY UPDATE OF i
+    ), free AS (
+        SELECT i.id FROM reviews_item i
+        WHERE NOT EXISTS (SELECT FROM held)
+          AND i.queue_id = %(queue)s AND {needs_one_more}
+          AND NOT EXISTS (SELECT FROM reviews_review r WHERE r.item_id = i.id AND r.reviewer = %(reviewer)s)
+          AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = i.id AND s.reviewer = %(reviewer)s)
+        ORDER BY i.id LIMIT 1
+        FOR NO KEY UPDATE OF i {skip_locked}
+    )
+    SELECT id FROM held UNION ALL SELECT id FROM free
 """
 
-# The same reviewer keeps the same token, so that what was begun under an expired lease may still be handed
-# in.
+# The same reviewer keeps the same token: what was begun under an expired lease may still be handed in.
 _TAKE = """
     INSERT INTO reviews_claim (item_id, reviewer, token, lease_until)
     SELECT i.id, %(reviewer)s, %(token)s, %(until)s FROM reviews_item i
@@ -228,11 +236,19 @@ _TAKE = """
 # One statement for three rows: the review in, the desk cleared (of everybody's claims once the item is
 # closed), and the item counted on.
 _HAND_IN = """
-    WITH cleared AS ( DELETE FROM reviews_claim WHERE item_id = %(item)s AND (reviewer = %(reviewer)s OR
-    %(state)s <> 'open') ), counted AS ( UPDATE reviews_item SET n_reviews = n_reviews + 1, state = %(state)s
-    WHERE id = %(item)s ) INSERT INTO reviews_review (item_id, reviewer, user_id, attempt, claim_token,
-    answers, correction, tags, comment, at) VALUES (%(item)s, %(reviewer)s, %(user)s, 1, %(token)s,
-    %(answers)s, %(correction)s, %(tags)s, %(comment)s, %(at)s) RETURNING id
+    WITH cleared AS (
+        DELETE FROM reviews_claim
+        WHERE item_id = %(item)s AND (reviewer = %(reviewer)s OR %(state)s <> 'open')
+    ), counted AS (
+        UPDATE reviews_item SET n_reviews = n_reviews + 1, state = %(state)s WHERE id = %(item)s
+    )
+    INSERT INTO reviews_review
+        (item_id, reviewer, user_id, attempt, claim_token, answers, correction, tags, comment, at)
+    VALUES (
+        %(item)s, %(reviewer)s, %(user)s, 1, %(token)s,
+        %(answers)s, %(correction)s, %(tags)s, %(comment)s, %(at)s
+    )
+    RETURNING id
 """
 
 

@@ -18,12 +18,20 @@ CONSUMER = "reviews.sampling"
 # 13 hex digits are 52 bits, which a float holds exactly: a uniform number in [0, 1) that any SHA-256
 # reproduces.
 _DRAW = """
-    WITH covered AS ( SELECT id, ('x' || left(encode(sha256(%s || int8send(id)), 'hex'),
-    13))::bit(52)::bigint::float8 / (2 ^ 52) AS u FROM ({population}) AS population WHERE id = ANY(%s) ),
-    matched AS ( INSERT INTO reviews_match (rule_id, output_id, p, drawn) SELECT %s, id, %s, u < %s FROM
-    covered ORDER BY id ON CONFLICT (rule_id, output_id) DO NOTHING RETURNING output_id, drawn ), wanted AS (
-    SELECT output_id FROM matched WHERE drawn ), {open_items} SELECT (SELECT count(*) FROM matched), (SELECT
-    count(*) FROM wanted), (SELECT count(*) FROM items)
+    WITH hashed AS (
+        SELECT id, encode(sha256(%s || int8send(id)), 'hex') AS hash
+        FROM ({population}) AS population
+        WHERE id = ANY(%s)
+    ), matched AS (
+        INSERT INTO reviews_match (rule_id, output_id, p, drawn)
+        SELECT %s, id, %s, ('x' || left(hash, 13))::bit(52)::bigint::float8 / (2 ^ 52) < %s FROM hashed
+        ORDER BY id
+        ON CONFLICT (rule_id, output_id) DO NOTHING
+        RETURNING output_id, drawn
+    ), wanted AS (
+        SELECT output_id FROM matched WHERE drawn
+    ), {open_items}
+    SELECT (SELECT count(*) FROM matched), (SELECT count(*) FROM wanted), (SELECT count(*) FROM items)
 """
 
 
@@ -71,7 +79,7 @@ def draw(*, claimed: Sequence[Claimed]) -> Drawn:
 
 def _draw(rule: SamplingRule, output_ids: list[int]) -> Drawn:
     population, arguments = (
-        coverage.covered(rule.queue.project_id, rule.filter).values("pk").query.sql_with_params()
+        coverage.covered(rule.queue.project_id, rule.filter).values("id").query.sql_with_params()
     )
     statement = _DRAW.format(population=population, open_items=items.OPEN_ITEMS)
     rest: list[Any] = [output_ids, rule.pk, rule.rate, rule.rate, rule.queue_id]

@@ -122,6 +122,15 @@ class TestEmbedded:
         assert len(keys) == 1
         assert [path.name for path in tmp_path.iterdir()] == ["secrets.json"]
 
+    def test_the_first_to_write_wins_where_nothing_may_be_replaced(self, tmp_path):
+        path = tmp_path / "secrets.json"
+        environment.write_privately(path, "first", replace=False)
+        environment.write_privately(path, "second", replace=False)
+        assert path.read_text() == "first"
+        environment.write_privately(path, "third", replace=True)
+        assert path.read_text() == "third"
+        assert list(tmp_path.iterdir()) == [path]
+
     def test_finds_a_running_site_but_obeys_what_is_said(self, tmp_path):
         (tmp_path / "run").mkdir()
         published = {

@@ -1,5 +1,6 @@
 """`manage.py up` as a process of its own: the walk of a whole site through start, kills and stop."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -21,7 +21,7 @@ from config.launcher import programs
 STOP_WITHIN_S = 10
 
 
-@contextmanager
+@contextlib.contextmanager
 def up(home: Path, port: int, *words: str, **variables: str):
     """The command, ready; killed at the end when it still runs."""
     hidden = ("DATABASE_URL", "CELERY_BROKER_URL", "RATCHET_MODE", "RATCHET_HOME", "PORT")
@@ -44,7 +44,13 @@ def up(home: Path, port: int, *words: str, **variables: str):
     finally:
         process.kill()
         process.wait()
-        programs.end(programs.tagged(home), farewell=())
+        programs.end(left_of(home), farewell=())
+
+
+def left_of(home: Path) -> list[psutil.Process]:
+    """Whatever of a site still runs."""
+    servers = programs.working_in(home / "postgres" / "data", program="postgres")
+    return [*programs.tagged(home), *servers, *programs.working_in(home / "valkey", program="valkey-server")]
 
 
 def is_ready(port: int) -> bool:
@@ -60,10 +66,9 @@ def children_of(process: subprocess.Popen) -> dict[str, psutil.Process]:
     marks = {"uvicorn": "web", "worker": "worker", "beat": "beat", "postgres": "postgres", "valkey": "valkey"}
     found = {}
     for child in psutil.Process(process.pid).children():
-        line = " ".join(child.cmdline())
-        name = next((name for mark, name in marks.items() if mark in line), None)
-        if name:
-            found[name] = child
+        with contextlib.suppress(psutil.NoSuchProcess):  # which a zombie is, too
+            line = " ".join(child.cmdline())
+            found |= {name: child for mark, name in marks.items() if mark in line}
     return found
 
 
@@ -100,8 +105,7 @@ def test_a_site_lives_through_its_childrens_deaths_and_its_launchers(made_home, 
             taken = stop(successor, signal.SIGINT)
             assert successor.returncode == 0
             assert taken < STOP_WITHIN_S
-    assert programs.tagged(made_home) == []
-    assert programs.working_in(made_home / "postgres" / "data", program="postgres") == []
+    assert left_of(made_home) == []
     assert not is_ready(port)
 
 
@@ -118,9 +122,11 @@ def test_two_sites_run_side_by_side_and_commands_find_theirs(made_home, free_por
         stop(first, signal.SIGTERM)
         assert is_ready(ports[1])
         for name in ("web", "worker-1", "beat"):
-            lines = (second_home / "logs" / f"{name}.log").read_text().splitlines()
-            assert lines
-            assert all("event" in json.loads(line) for line in lines)
+            log = second_home / "logs" / f"{name}.log"
+            assert programs.wait_for(lambda log=log: log.stat().st_size > 0, seconds=60), (
+                f"{name} logged nothing"
+            )
+            assert all("event" in json.loads(line) for line in log.read_text().splitlines())
         stop(second, signal.SIGTERM)
 
 

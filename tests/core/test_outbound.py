@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from core import outbound
 from tests.connections.endpoint_server import EndpointServer
@@ -24,7 +24,7 @@ def server() -> Iterator[EndpointServer]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_allowed(settings: SettingsWrapper) -> None:
+def nothing_allowed(settings: Settings) -> None:
     settings.OUTBOUND_ALLOW = []
 
 
@@ -63,21 +63,21 @@ def test_permits_public_addresses(address: str) -> None:
 
 
 class TestAllowList:
-    def test_names_a_host_with_its_port_alone(self, settings: SettingsWrapper) -> None:
+    def test_names_a_host_with_its_port_alone(self, settings: Settings) -> None:
         settings.OUTBOUND_ALLOW = ["Models.Internal.:8080"]
         assert outbound.is_permitted("models.internal", 8080, "10.1.2.3")
         assert outbound.is_permitted("MODELS.internal.", 8080, "10.1.2.3")
         assert not outbound.is_permitted("models.internal", 8081, "10.1.2.3")
         assert not outbound.is_permitted("other.internal", 8080, "10.1.2.3")
 
-    def test_names_an_address_however_it_was_spelt(self, settings: SettingsWrapper) -> None:
+    def test_names_an_address_however_it_was_spelt(self, settings: Settings) -> None:
         settings.OUTBOUND_ALLOW = ["127.0.0.1:8080", "[::1]:8080"]
         assert outbound.is_permitted("localhost", 8080, "127.0.0.1")
         assert outbound.is_permitted("localhost", 8080, "::1")
         assert outbound.is_permitted("x", 8080, "::ffff:127.0.0.1")
         assert not outbound.is_permitted("localhost", 8080, "127.0.0.2")
 
-    def test_names_a_network_with_every_port(self, settings: SettingsWrapper) -> None:
+    def test_names_a_network_with_every_port(self, settings: Settings) -> None:
         settings.OUTBOUND_ALLOW = ["10.2.0.0/16", "fd00::/8", "192.168.7.7"]
         assert outbound.is_permitted("a", 1, "10.2.3.4")
         assert outbound.is_permitted("a", 1, "fd00::5")
@@ -86,7 +86,7 @@ class TestAllowList:
         assert not outbound.is_permitted("a", 1, "2002:a02:304::")
 
     @pytest.mark.parametrize("entry", ["models.internal", "host:", "host:99999", ":80", "10.0.0.1/8", "host:port"])
-    def test_says_what_an_entry_must_look_like(self, settings: SettingsWrapper, entry: str) -> None:
+    def test_says_what_an_entry_must_look_like(self, settings: Settings, entry: str) -> None:
         settings.OUTBOUND_ALLOW = [entry]
         with pytest.raises(ImproperlyConfigured, match="neither host:port nor a network"):
             outbound.is_permitted("a", 1, "10.2.3.4")
@@ -186,7 +186,13 @@ def test_speaks_http_alone(url: str) -> None:
         get(url)
 
 
-def test_the_listener_would_notice_a_connection(listener: Listener, settings: SettingsWrapper) -> None:
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_knows_no_port_outside_the_range(port: int) -> None:
+    with pytest.raises(outbound.OutboundRefused, match="port"):
+        get(f"http://1.1.1.1:{port}/")
+
+
+def test_the_listener_would_notice_a_connection(listener: Listener, settings: Settings) -> None:
     settings.OUTBOUND_ALLOW = ["127.0.0.0/8"]
     with pytest.raises(httpx2.TimeoutException):
         get(f"http://127.0.0.1:{listener.port}/", outbound.Limits(read_s=0.2))
@@ -199,7 +205,7 @@ def test_says_what_an_operator_can_do(server: EndpointServer) -> None:
     assert server.n_connections == 0
 
 
-def test_reads_the_allow_list_for_each_connection(server: EndpointServer, settings: SettingsWrapper) -> None:
+def test_reads_the_allow_list_for_each_connection(server: EndpointServer, settings: Settings) -> None:
     async def work() -> None:
         async with outbound.client(QUICK) as client:
             with pytest.raises(outbound.OutboundRefused):
@@ -211,7 +217,7 @@ def test_reads_the_allow_list_for_each_connection(server: EndpointServer, settin
 
 
 def test_connects_to_the_very_address_it_looked_at(
-    server: EndpointServer, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+    server: EndpointServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name whose answer changes between the look and the connection gains nothing: it is asked once."""
     asked: list[str] = []
@@ -237,19 +243,19 @@ def test_one_forbidden_address_condemns_a_name(server: EndpointServer, monkeypat
     assert server.n_connections == 0
 
 
-def test_follows_no_redirect(server: EndpointServer, settings: SettingsWrapper) -> None:
+def test_follows_no_redirect(server: EndpointServer, settings: Settings) -> None:
     settings.OUTBOUND_ALLOW = [server.place]
     assert get(server.url("redirect")).status_code == 307
 
 
-def test_checks_each_hop_of_a_redirect_that_is_followed(server: EndpointServer, settings: SettingsWrapper) -> None:
+def test_checks_each_hop_of_a_redirect_that_is_followed(server: EndpointServer, settings: Settings) -> None:
     settings.OUTBOUND_ALLOW = [server.place]
     with pytest.raises(outbound.OutboundRefused):
         get(server.url("redirect"), follow_redirects=True)
 
 
 def test_takes_no_proxy_from_the_environment(
-    server: EndpointServer, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+    server: EndpointServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -257,7 +263,7 @@ def test_takes_no_proxy_from_the_environment(
     assert get(server.url("ok")).status_code == 200
 
 
-def test_refuses_a_password_inside_an_address(server: EndpointServer, settings: SettingsWrapper) -> None:
+def test_refuses_a_password_inside_an_address(server: EndpointServer, settings: Settings) -> None:
     settings.OUTBOUND_ALLOW = [server.place]
     with pytest.raises(outbound.OutboundRefused, match="name or password"):
         get(f"http://me:canary@{server.place}/ok")
@@ -266,7 +272,7 @@ def test_refuses_a_password_inside_an_address(server: EndpointServer, settings: 
 
 class TestLimits:
     @pytest.fixture(autouse=True)
-    def allowed(self, server: EndpointServer, settings: SettingsWrapper) -> None:
+    def allowed(self, server: EndpointServer, settings: Settings) -> None:
         settings.OUTBOUND_ALLOW = [server.place]
 
     @pytest.mark.parametrize("mode", ["huge", "endless"])

@@ -2,7 +2,7 @@
 
 import pytest
 from cryptography.fernet import Fernet
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from core import sealing
 
@@ -10,7 +10,7 @@ HERE, THERE = "https://api.example.org:443", "https://evil.example.org:443"
 
 
 @pytest.fixture(autouse=True)
-def keys(settings: SettingsWrapper) -> list[str]:
+def keys(settings: Settings) -> list[str]:
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     return list(settings.ENCRYPTION_KEYS)
 
@@ -29,7 +29,7 @@ def test_refuses_to_open_for_another_place_and_says_nothing_of_the_secret() -> N
     assert "canary" not in str(caught.value)
 
 
-def test_opens_with_an_older_key_after_a_new_first_one(settings: SettingsWrapper, keys: list[str]) -> None:
+def test_opens_with_an_older_key_after_a_new_first_one(settings: Settings, keys: list[str]) -> None:
     old = sealing.seal("sk-canary", bound_to=HERE)
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *keys]
     new = sealing.seal("sk-canary", bound_to=HERE)

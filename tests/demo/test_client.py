@@ -36,10 +36,12 @@ def site(*answers: Answer) -> Iterator[tuple[Ratchet, list[tuple[str, str, bytes
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        with closing(Ratchet(f"http://127.0.0.1:{server.server_port}", "key")) as ratchet:
-            yield ratchet, asked
-        server.shutdown()
-        thread.join()
+        try:
+            with closing(Ratchet(f"http://127.0.0.1:{server.server_port}", "key")) as ratchet:
+                yield ratchet, asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def propose(ratchet: Ratchet) -> int:

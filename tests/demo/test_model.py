@@ -102,7 +102,7 @@ class TestRefusals:
                 "content: expected",
             ),
             (
-                b'{"model": "nearest-neighbour", "messages": [{"role": "user", "content": [{"type": "image"}]}]}',
+                b'{"model": "nearest-neighbour", "messages": [{"role": "user", "content": [{"type": "x"}]}]}',
                 "messages[0]",
                 "array of text parts",
             ),

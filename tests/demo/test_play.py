@@ -31,7 +31,7 @@ def test_a_figure_is_shown_with_its_interval_and_its_n(figure, sign, text):
 
 def test_a_round_becomes_one_row():
     played = Round(
-        2,
+        "2",
         60,
         58,
         accuracy=ACCURACY,
@@ -52,7 +52,7 @@ def test_a_round_becomes_one_row():
 
 
 def test_a_round_without_a_proposal_says_why_and_shows_no_figure():
-    assert play.cells(Round(1, 60, 60, outcome="no proposal: no corrections"))[2:5] == ["—", "—", "—"]
+    assert play.cells(Round("1", 60, 60, outcome="no proposal: no corrections"))[2:5] == ["—", "—", "—"]
 
 
 def test_the_two_prompts_differ_only_in_what_their_reviewer_corrects():

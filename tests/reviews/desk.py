@@ -2,8 +2,9 @@
 
 import datetime as dt
 import itertools
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +42,10 @@ def a_rubric(project: Project, name: str = "", *more: dict[str, Any]) -> Rubric:
 def a_queue(project: Project, *, rubric: Rubric | None = None, **wanted: Any) -> Queue:
     wanted.setdefault("rubric", (rubric or a_rubric(project)).name)
     return queues.put_queue(
-        name=f"queue-{next(_numbers)}", wanted=Wanted(**wanted), by=factories.an_actor(project), now=clock.now()
+        name=f"queue-{next(_numbers)}",
+        wanted=Wanted(**wanted),
+        by=factories.an_actor(project),
+        now=clock.now(),
     )[0]
 
 
@@ -94,3 +98,25 @@ def statements() -> Iterator[list[str]]:
         yield found
     words = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
     found += [query["sql"] for query in captured.captured_queries if not query["sql"].startswith(words)]
+
+
+def in_threads(*calls: Callable[[], Any]) -> None:
+    """All of these at once, each on its own connection; what one raises is raised here."""
+    failures: list[BaseException] = []
+
+    def run(call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[call]) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    if failures:
+        raise failures[0]

@@ -147,8 +147,6 @@ def refuse_impossible_counts(better: int, worse: int, n: int) -> None:
 
 def _upper_end(better: int, worse: int, n: int, z: float) -> float:
     """Return the largest difference that the score test does not refute."""
-    if better == n:
-        return 1.0
     estimate = (better - worse) / n
 
     def is_refuted(difference: float) -> bool:

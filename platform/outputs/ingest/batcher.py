@@ -1,7 +1,7 @@
 """Requests of all projects, gathered into few transactions.
 
-A commit waits for the disk once, however much it carries. Nothing waits on purpose: a writer takes what is there,
-and while it stores, more gathers.
+A commit waits for the disk once, however much it carries. Nothing waits on purpose: a writer takes what is
+there, and while it stores, more gathers.
 """
 
 import asyncio
@@ -23,7 +23,11 @@ from outputs.ingest.store import Submission
 logger = logging.getLogger(__name__)
 
 # Wrong only by chance: another transaction came between. The same thing again goes well.
-BY_CHANCE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.ForeignKeyViolation)
+BY_CHANCE = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.ForeignKeyViolation,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,9 @@ class Batcher:
         project_id = submission.sender.project_id
         queue = self._queues.get(project_id)
         if self._n_waiting >= self._widths.waiting or len(queue or ()) >= self._widths.waiting_per_project:
-            raise Unavailable("Too many requests are waiting to be stored; nothing of this one was.", retry_after=1)
+            raise Unavailable(
+                "Too many requests are waiting to be stored; nothing of this one was.", retry_after=1
+            )
         waiting = _Waiting(submission)
         self._queues.setdefault(project_id, deque()).append(waiting)
         self._n_waiting += 1
@@ -140,7 +146,7 @@ class Batcher:
         return taken
 
     async def _settle(self, line: Line, taken: Sequence[_Waiting]) -> None:
-        """Every one of them has an answer: in one transaction, or one by one where their rows do not go together."""
+        """Each of them has an answer: from one transaction, or one by one where that does not go."""
         try:
             found = await self._store(line, [waiting.submission for waiting in taken])
         except AWAY as error:
@@ -161,6 +167,8 @@ class Batcher:
         """Tried twice where chance or a broken connection was to blame: ids make the second try harmless."""
         try:
             found = await self._store_once(line, submissions)
+        except psycopg.errors.QueryCanceled:
+            raise  # it took too long: once more would take as long again
         except (*BY_CHANCE, psycopg.OperationalError, psycopg.InterfaceError):
             found = await self._store_once(line, submissions)
         if any(answer.status < 300 for answer in found):
@@ -169,7 +177,9 @@ class Batcher:
 
     async def _store_once(self, line: Line, submissions: list[Submission]) -> list[Answer]:
         async with line.use() as connection:
-            return await store.store(connection, submissions, now=self._now())
+            found = await store.store(connection, submissions, now=self._now())
+            await connection.tidy()
+            return found
 
 
 def _unstorable(error: Exception) -> Invalid | Unavailable:

@@ -47,8 +47,12 @@ def is_lines(content_type: str) -> bool:
     """
     kind, _, parameters = content_type.lower().partition(";")
     charset = _CHARSET.search(parameters)
-    if kind.strip() not in {"", JSON, *_NDJSON_TYPES} or (charset and charset.group(1) not in ("utf-8", "utf8")):
-        raise Problem(415, f"Content-Type {content_type[:80]!r} is not taken: send {JSON} or {NDJSON}, in UTF-8.")
+    if kind.strip() not in {"", JSON, *_NDJSON_TYPES} or (
+        charset and charset.group(1) not in ("utf-8", "utf8")
+    ):
+        raise Problem(
+            415, f"Content-Type {content_type[:80]!r} is not taken: send {JSON} or {NDJSON}, in UTF-8."
+        )
     return kind.strip() in _NDJSON_TYPES
 
 

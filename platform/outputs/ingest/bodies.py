@@ -1,8 +1,8 @@
 """A request's body, read under limits of size and of time, before anything looks into it."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from core import strict_json
@@ -18,13 +18,15 @@ class Limits:
         body_bytes: of one body, before and after decompression.
         body_seconds: for the whole of one body to arrive.
         held_bytes: of all bodies that are held at one moment.
-        linger_seconds: how long a refused sender is listened to, so that it can read why.
+        linger_seconds: how long a refused sender is still listened to, so that it can read why.
+        linger_bytes: likewise, how much.
     """
 
     body_bytes: int = strict_json.DEFAULT_LIMITS.n_bytes
     body_seconds: float = 30.0
     held_bytes: int = 96 * 1024 * 1024
     linger_seconds: float = 2.0
+    linger_bytes: int = 64 * 1024 * 1024
 
 
 class Gone(Exception):  # noqa: N818  # nothing went wrong on our side
@@ -45,10 +47,12 @@ class Room:
             Unavailable: too many are held at the moment.
         """
         if self.n_held + n > self.n_bytes:
-            raise Unavailable("Too much is arriving at once; nothing of this request was stored.", retry_after=1)
+            raise Unavailable(
+                "Too much is arriving at once; nothing of this request was stored.", retry_after=1
+            )
         self.n_held += n
 
-    @contextmanager
+    @contextlib.contextmanager
     def share(self) -> Iterator["Share"]:
         """A request's part of the room, given back at the end whatever happens."""
         share = Share(self)
@@ -71,20 +75,47 @@ class Share:
         self.n_bytes += n
 
 
-async def read(scope: Scope, receive: Receive, limits: Limits, share: Share) -> bytes:
+class Incoming:
+    """A request's body as it comes in; `is_complete` once nothing of it is left to come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_complete = False
+
+    async def chunk(self) -> bytes:
+        """The next piece.
+
+        Raises:
+            Gone: the sender left.
+        """
+        event = await self._receive()
+        if event["type"] == "http.disconnect":
+            raise Gone
+        self.is_complete = not event.get("more_body", False)
+        return bytes(event.get("body", b""))
+
+    async def discard(self, *, n_bytes: int, seconds: float) -> bool:
+        """Take in what is still to come, up to these limits, and keep nothing; says whether it was all."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.is_complete and n_bytes > 0:
+                    n_bytes -= len(await self.chunk())
+        return self.is_complete
+
+
+async def read(scope: Scope, incoming: Incoming, limits: Limits, share: Share) -> bytes:
     """The complete body as it was sent.
 
     Raises:
-        Problem: 413 over the limit of bytes (at once where the length is declared), 408 over the limit of time.
-        Unavailable: no room at the moment.
-        Gone: the sender left.
+        Problem: 413 over the limit of bytes (at once where the length is declared), 408 over the limit of
+            time. Unavailable: no room at the moment. Gone: the sender left.
     """
     declared = header(scope, b"content-length")
     if declared.isdecimal() and int(declared[:20]) > limits.body_bytes:
         raise _too_large(limits)
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read_all(receive, limits, share)
+            return await _read_all(incoming, limits, share)
     except TimeoutError:
         detail = f"The body was not complete after {limits.body_seconds:g} s; nothing of it was stored."
         raise Problem(408, detail) from None
@@ -97,13 +128,11 @@ async def inflated(scope: Scope, body: bytes, limits: Limits, share: Share) -> b
         Problem: 415 for another encoding than gzip, 413 over the limit.
         Invalid: no complete gzip stream.
     """
-    match header(scope, b"content-encoding").lower():
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip":
-            pass
-        case other:
-            raise Problem(415, f"Content-Encoding {other[:40]!r} is not taken: send gzip or none.")
+    encoding = header(scope, b"content-encoding").lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding != "gzip":
+        raise Problem(415, f"Content-Encoding {encoding[:40]!r} is not taken: send gzip or none.")
     try:
         text = await asyncio.to_thread(strict_json.inflate, body, limit=limits.body_bytes)
     except strict_json.TooLarge:
@@ -114,33 +143,20 @@ async def inflated(scope: Scope, body: bytes, limits: Limits, share: Share) -> b
     return text
 
 
-async def linger(receive: Receive, limits: Limits) -> None:
-    """Listen a little longer without keeping anything: who is cut off while sending never reads the answer."""
-    try:
-        async with asyncio.timeout(limits.linger_seconds):
-            while True:
-                event = await receive()
-                if event["type"] != "http.request" or not event.get("more_body"):
-                    return
-    except TimeoutError:
-        return
-
-
-async def _read_all(receive: Receive, limits: Limits, share: Share) -> bytes:
+async def _read_all(incoming: Incoming, limits: Limits, share: Share) -> bytes:
+    first = await incoming.chunk()
     body = bytearray()
+    piece = first
     while True:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Gone
-        chunk = event.get("body", b"")
-        if len(body) + len(chunk) > limits.body_bytes:
+        if len(body) + len(piece) > limits.body_bytes:
             raise _too_large(limits)
-        share.take(len(chunk))
-        if not body and not event.get("more_body"):
-            return bytes(chunk)  # most come in one piece, which is not copied
-        body += chunk
-        if not event.get("more_body"):
+        share.take(len(piece))
+        if incoming.is_complete and piece is first:
+            return first  # most come in one piece, which is not copied
+        body += piece
+        if incoming.is_complete:
             return bytes(body)
+        piece = await incoming.chunk()
 
 
 def _too_large(limits: Limits) -> Problem:

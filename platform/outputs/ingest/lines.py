@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 import psycopg
 from django.db import connections
-from psycopg import AsyncConnection, conninfo
+from psycopg import conninfo
 
-from outputs.services import feedback, outputs
+from outputs.services import feedback, outputs, staging
+from outputs.services.staging import Connection
 
 CONNECT_SECONDS = 3
 # Longer than a fair wait behind other writers, shorter than a sender's patience.
@@ -25,11 +25,11 @@ class Line:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._connection: AsyncConnection[Any] | None = None
+        self._connection: Connection | None = None
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def use(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def use(self) -> AsyncIterator[Connection]:
         """A working connection in autocommit mode, closed if the block fails because the server is away.
 
         Raises:
@@ -51,12 +51,9 @@ class Line:
             with contextlib.suppress(psycopg.Error, OSError):
                 await connection.close()
 
-    async def _open(self) -> AsyncConnection[Any]:
+    async def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            connection = await AsyncConnection.connect(self._address, autocommit=True)
-            self._connection = connection
-            for stage in (outputs.STAGE, feedback.STAGE):
-                await connection.execute(stage.make)
+            self._connection = await staging.connect(self._address, (outputs.STAGE, feedback.STAGE))
         return self._connection
 
 
@@ -65,8 +62,13 @@ def address() -> str:
     known = connections["default"].settings_dict
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     given = {libpq: known[django] for libpq, django in names.items() if known.get(django)}
-    options = {name: value for name, value in known.get("OPTIONS", {}).items() if isinstance(value, str | int)}
-    limits = f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout={TRANSACTION_SECONDS}s"
+    options = {
+        name: value for name, value in known.get("OPTIONS", {}).items() if isinstance(value, str | int)
+    }
+    limits = (
+        f"-c statement_timeout={STATEMENT_SECONDS}s"
+        f" -c idle_in_transaction_session_timeout={TRANSACTION_SECONDS}s"
+    )
     ours = {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "ratchet-ingest",

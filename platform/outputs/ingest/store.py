@@ -1,12 +1,11 @@
 """What many requests brought, stored by one transaction; each gets the answer that the commit makes true."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from psycopg import AsyncConnection
 
 from core.problems import FieldError, Problem
 from ledger.idempotency import StoredAnswer
@@ -17,7 +16,7 @@ from outputs.ingest.batches import Batch
 from outputs.senders import Sender
 from outputs.services import feedback, outputs, repeats
 from outputs.services.repeats import Ask
-from outputs.services.staging import Arrival, Fate
+from outputs.services.staging import Arrival, Connection, Fate
 
 OUTPUTS = "outputs"
 FEEDBACK = "feedback"
@@ -28,7 +27,7 @@ SAID_OTHERWISE = "belongs to a row that says something else; use a new id for ne
 
 @dataclass(eq=False)
 class Submission:
-    """One request on its way: who sends, what kind of rows, which of them can be stored, and its Idempotency-Key."""
+    """One request on its way: who sends, the kind of its rows, the rows, and its Idempotency-Key."""
 
     sender: Sender
     kind: str
@@ -41,7 +40,7 @@ class Submission:
 
 
 async def store(
-    connection: AsyncConnection[Any], submissions: Sequence[Submission], *, now: dt.datetime
+    connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime
 ) -> list[Answer]:
     """All of it stands, or nothing does; the answers are true once this returns.
 
@@ -69,7 +68,7 @@ async def store(
     return [answered[submission] for submission in submissions]
 
 
-async def _repeated(connection: AsyncConnection[Any], asking: list[Submission]) -> dict[Submission, Answer]:
+async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Submission, Answer]:
     by_ask = {submission.ask: submission for submission in asking if submission.ask}
     if not by_ask:
         return {}
@@ -83,7 +82,7 @@ async def _repeated(connection: AsyncConnection[Any], asking: list[Submission]) 
 
 
 async def _stored(
-    connection: AsyncConnection[Any], kind: str, todo: list[Submission], now: dt.datetime
+    connection: Connection, kind: str, todo: list[Submission], now: dt.datetime
 ) -> dict[Submission, Answer]:
     arrivals: list[Arrival] = [arrival for submission in todo for _, arrival in submission.batch.rows]
     fates = iter(await STORES[kind](connection, arrivals, now=now) if arrivals else ())
@@ -107,21 +106,30 @@ def _answer(batch: Batch, fates: list[Fate]) -> Answer:
     for (place, _), fate in zip(batch.rows, fates, strict=True):
         if fate is Fate.CONFLICT:
             rejected[place] = (FieldError("id", SAID_OTHERWISE),)
-    shown = [{"index": place, "errors": _shown(rejected[place])} for place in sorted(rejected)]
     if rejected and len(rejected) == len(batch.rows) + len(batch.rejected):
-        return answers.of_problem(nothing_stored(rejected, shown))
+        return answers.of_problem(nothing_stored(rejected))
     counts = {"accepted": fates.count(Fate.ACCEPTED), "duplicates": fates.count(Fate.DUPLICATE)}
-    return Answer(201, orjson.dumps({**counts, "rejected": shown}))
+    return Answer(201, orjson.dumps({**counts, "rejected": _shown(rejected)}))
 
 
-def nothing_stored(rejected: dict[int, tuple[FieldError, ...]], shown: list[dict[str, Any]]) -> Problem:
+Rejections = Mapping[int, tuple[FieldError, ...]]
+
+
+def nothing_stored(rejected: Rejections) -> Problem:
     """Every row is bad: a problem that names each."""
     errors = [
-        FieldError(error.field, error.message, place) for place in sorted(rejected) for error in rejected[place]
+        FieldError(error.field, error.message, place)
+        for place in sorted(rejected)
+        for error in rejected[place]
     ]
-    detail = f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
-    return Problem(400, detail, errors=errors, extra={"rejected": shown})
+    detail = (
+        f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
+    )
+    return Problem(400, detail, errors=errors, extra={"rejected": _shown(rejected)})
 
 
-def _shown(errors: Iterable[FieldError]) -> list[dict[str, Any]]:
-    return [error.as_dict() for error in errors]
+def _shown(rejected: Rejections) -> list[dict[str, Any]]:
+    return [
+        {"index": place, "errors": [error.as_dict() for error in rejected[place]]}
+        for place in sorted(rejected)
+    ]

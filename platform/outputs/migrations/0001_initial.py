@@ -8,88 +8,184 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
-        ('prompts', '0001_initial'),
+        ("projects", "0001_initial"),
+        ("prompts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OutputBody',
+            name="OutputBody",
             fields=[
-                ('pk', models.CompositePrimaryKey('output_id', 'received_on', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('output_id', models.BigIntegerField()),
-                ('received_on', models.DateField()),
-                ('input', models.JSONField(null=True)),
-                ('output', models.JSONField(null=True)),
-                ('error', models.TextField(null=True)),
-                ('variables', models.JSONField(null=True)),
-                ('metadata', models.JSONField(null=True)),
-                ('prompt_name', models.CharField(blank=True, max_length=100)),
-                ('revision_ref', models.CharField(blank=True, max_length=64)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "output_id",
+                        "received_on",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("output_id", models.BigIntegerField()),
+                ("received_on", models.DateField()),
+                ("input", models.JSONField(null=True)),
+                ("output", models.JSONField(null=True)),
+                ("error", models.TextField(null=True)),
+                ("variables", models.JSONField(null=True)),
+                ("metadata", models.JSONField(null=True)),
+                ("prompt_name", models.CharField(blank=True, max_length=100)),
+                ("revision_ref", models.CharField(blank=True, max_length=64)),
             ],
             options={
-                'db_table': 'outputs_outputbody',
-                'managed': False,
+                "db_table": "outputs_outputbody",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Feedback',
+            name="Feedback",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('body_hash', models.BinaryField(max_length=32)),
-                ('output_external_id', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('thumb', 'Thumb'), ('edit', 'Edit'), ('comment', 'Comment'), ('outcome', 'Outcome'), ('score', 'Score')], max_length=10)),
-                ('name', models.CharField(blank=True, max_length=100)),
-                ('value', models.FloatField(null=True)),
-                ('label', models.CharField(blank=True, max_length=200)),
-                ('comment', models.TextField(blank=True)),
-                ('end_user', models.CharField(blank=True, max_length=200)),
-                ('source', models.CharField(blank=True, max_length=100)),
-                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='feedback', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(max_length=200)),
+                ("body_hash", models.BinaryField(max_length=32)),
+                ("output_external_id", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("thumb", "Thumb"),
+                            ("edit", "Edit"),
+                            ("comment", "Comment"),
+                            ("outcome", "Outcome"),
+                            ("score", "Score"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=100)),
+                ("value", models.FloatField(null=True)),
+                ("label", models.CharField(blank=True, max_length=200)),
+                ("comment", models.TextField(blank=True)),
+                ("end_user", models.CharField(blank=True, max_length=200)),
+                ("source", models.CharField(blank=True, max_length=100)),
+                ("received_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="feedback",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['project', 'output_external_id'], name='feedback_by_output')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'external_id'), name='feedback_external_id_once'), models.CheckConstraint(condition=models.Q(('kind__in', ['thumb', 'edit', 'comment', 'outcome', 'score'])), name='feedback_kind_known')],
+                "indexes": [
+                    models.Index(fields=["project", "output_external_id"], name="feedback_by_output")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("project", "external_id"), name="feedback_external_id_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["thumb", "edit", "comment", "outcome", "score"])),
+                        name="feedback_kind_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Output',
+            name="Output",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('body_hash', models.BinaryField(max_length=32)),
-                ('model', models.CharField(blank=True, max_length=200)),
-                ('provider', models.CharField(blank=True, max_length=100)),
-                ('status', models.SmallIntegerField(choices=[(0, 'Ok'), (1, 'Error')], default=0)),
-                ('environment', models.CharField(blank=True, max_length=60)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('latency_ms', models.FloatField(null=True)),
-                ('input_tokens', models.BigIntegerField(null=True)),
-                ('output_tokens', models.BigIntegerField(null=True)),
-                ('cost_usd', models.DecimalField(decimal_places=9, max_digits=18, null=True)),
-                ('confidence', models.FloatField(null=True)),
-                ('trace_id', models.CharField(blank=True, max_length=64)),
-                ('span_id', models.CharField(blank=True, max_length=64)),
-                ('parent_span_id', models.CharField(blank=True, max_length=64)),
-                ('session_id', models.CharField(blank=True, max_length=200)),
-                ('end_user', models.CharField(blank=True, max_length=200)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('received_on', models.DateField()),
-                ('body_bytes', models.IntegerField(default=0)),
-                ('project', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='outputs', to='projects.project')),
-                ('prompt', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='outputs', to='prompts.prompt')),
-                ('revision', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='prompts.revision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(max_length=200)),
+                ("body_hash", models.BinaryField(max_length=32)),
+                ("model", models.CharField(blank=True, max_length=200)),
+                ("provider", models.CharField(blank=True, max_length=100)),
+                ("status", models.SmallIntegerField(choices=[(0, "Ok"), (1, "Error")], default=0)),
+                ("environment", models.CharField(blank=True, max_length=60)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("latency_ms", models.FloatField(null=True)),
+                ("input_tokens", models.BigIntegerField(null=True)),
+                ("output_tokens", models.BigIntegerField(null=True)),
+                ("cost_usd", models.DecimalField(decimal_places=9, max_digits=18, null=True)),
+                ("confidence", models.FloatField(null=True)),
+                ("trace_id", models.CharField(blank=True, max_length=64)),
+                ("span_id", models.CharField(blank=True, max_length=64)),
+                ("parent_span_id", models.CharField(blank=True, max_length=64)),
+                ("session_id", models.CharField(blank=True, max_length=200)),
+                ("end_user", models.CharField(blank=True, max_length=200)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                ("received_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("received_on", models.DateField()),
+                ("body_bytes", models.IntegerField(default=0)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="outputs",
+                        to="projects.project",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="outputs",
+                        to="prompts.prompt",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['project', 'id'], name='output_newest_first'), models.Index(fields=['project', 'prompt', 'id'], name='output_by_prompt'), django.contrib.postgres.indexes.BrinIndex(fields=['received_at'], name='output_by_arrival')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'external_id'), name='output_external_id_once'), models.CheckConstraint(condition=models.Q(('confidence', None), ('confidence__range', (0, 1)), _connector='OR'), name='output_confidence_is_share')],
+                "indexes": [
+                    models.Index(fields=["project", "id"], name="output_newest_first"),
+                    models.Index(fields=["project", "prompt", "id"], name="output_by_prompt"),
+                    django.contrib.postgres.indexes.BrinIndex(
+                        fields=["received_at"], name="output_by_arrival"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("project", "external_id"), name="output_external_id_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("confidence", None), ("confidence__range", (0, 1)), _connector="OR"
+                        ),
+                        name="output_confidence_is_share",
+                    ),
+                ],
             },
         ),
     ]

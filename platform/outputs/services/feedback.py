@@ -2,43 +2,44 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
-
-from psycopg import AsyncConnection
 
 from core import ids
 from ledger import handovers
 from outputs.records import FeedbackRecord
 from outputs.services import staging
-from outputs.services.staging import Arrival, Fate, Stage
+from outputs.services.staging import Arrival, Connection, Fate, Stage
 
 TOPIC = "feedback.stored"
 
 _COLUMNS = (
-    "project_id, external_id, body_hash, output_external_id, kind, name, value, label, comment, end_user, source"
+    "project_id, external_id, body_hash, output_external_id, kind, name, value, label, comment, end_user,"
+    " source"
 )
 
 STAGE = Stage(
     make="""
         CREATE TEMPORARY TABLE feedback_stage (
-            place int NOT NULL, project_id bigint, external_id text, body_hash bytea, output_external_id text,
-            kind text, name text, value double precision, label text, comment text, end_user text, source text
-        ) ON COMMIT DELETE ROWS""",
-    copy=f"COPY feedback_stage (place, {_COLUMNS}) FROM STDIN",
+            batch bigint NOT NULL DEFAULT txid_current(),
+            project_id bigint, external_id text, body_hash bytea, output_external_id text, kind text,
+            name text, value double precision, label text, comment text, end_user text, source text
+        )""",
+    copy=f"COPY feedback_stage ({_COLUMNS}) FROM STDIN",
     insert=f"""
         WITH fresh AS (
             INSERT INTO outputs_feedback ({_COLUMNS}, received_at)
-            SELECT {_COLUMNS}, %(now)s FROM feedback_stage ORDER BY project_id, external_id COLLATE "C"
+            SELECT {_COLUMNS}, %(now)s FROM feedback_stage
+            WHERE batch = txid_current() ORDER BY project_id, external_id COLLATE "C"
             ON CONFLICT (project_id, external_id) DO NOTHING
-            RETURNING id, project_id, external_id
+            RETURNING project_id, external_id, id
         ), announced AS (
             INSERT INTO ledger_handover (consumer, topic, project_id, ids)
             SELECT consumer, %(topic)s, project_id, array_agg(id ORDER BY id)
             FROM fresh CROSS JOIN unnest(%(consumers)s::text[]) AS consumer GROUP BY consumer, project_id
         )
-        SELECT place FROM fresh JOIN feedback_stage USING (project_id, external_id)""",  # noqa: S608 # constants above
-    compare="SELECT place, stored.body_hash FROM feedback_stage"
-    " JOIN outputs_feedback AS stored USING (project_id, external_id)",
+        SELECT project_id, external_id, id FROM fresh""",  # noqa: S608 # constants above
+    compare="SELECT project_id, external_id, stored.body_hash FROM feedback_stage"
+    " JOIN outputs_feedback AS stored USING (project_id, external_id) WHERE batch = txid_current()",
+    empty="TRUNCATE feedback_stage",
 )
 
 
@@ -66,25 +67,26 @@ def arrival_of(record: FeedbackRecord, *, project_id: int, hash_key: bytes) -> A
 
 
 async def store_feedback(
-    connection: AsyncConnection[Any], arrivals: Sequence[Arrival], *, now: dt.datetime
+    connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime
 ) -> list[Fate]:
     """The feedback stands, with one hand-over per project and consumer, in the running transaction.
 
-    Its output may come later, or never. A repeat stores nothing and is told as duplicate, another body under a known
-    id as conflict.
+    Its output may come later, or never. A repeat stores nothing and is told as duplicate, another body under
+    a known id as conflict.
 
     Args:
-        connection: prepared with `STAGE.make`, inside a transaction.
+        connection: with `STAGE`, inside a transaction.
         arrivals: from `arrival_of`, of any number of projects.
         now: the moment of arrival.
 
     Returns:
         what became of each, in the same order.
     """
-    return await staging.store(
+    stored = await staging.store(
         connection,
         STAGE,
         arrivals,
         columns=lambda arrival: (arrival.project_id, arrival.external_id, arrival.body_hash, *arrival.values),
         parameters={"now": now, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)},
     )
+    return stored.fates

@@ -1,59 +1,56 @@
 """Outputs: the one place that stores them."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from psycopg import AsyncConnection
 
 from core import ids
 from ledger import handovers
 from outputs.models import Output
 from outputs.records import OutputRecord
 from outputs.services import staging
-from outputs.services.staging import Arrival, Fate, Stage
+from outputs.services.staging import Arrival, Connection, Fate, Stage
 
 TOPIC = "outputs.stored"
 
 _NARROW = (
-    "project_id, external_id, body_hash, prompt_id, revision_id, model, provider, status, environment, started_at,"
-    " latency_ms, input_tokens, output_tokens, cost_usd, confidence, trace_id, span_id, parent_span_id, session_id,"
-    " end_user, tags, body_bytes"
+    "project_id, external_id, body_hash, prompt_id, revision_id, model, provider, status, environment,"
+    " started_at, latency_ms, input_tokens, output_tokens, cost_usd, confidence, trace_id, span_id,"
+    " parent_span_id, session_id, end_user, tags, body_bytes"
 )
 _BODY = "input, output, error, variables, metadata, prompt_name, revision_ref"
 
 STAGE = Stage(
-    # The id is given here, so that narrow row and body are joined by a number. Those of repeats are never used.
     make="""
         CREATE TEMPORARY TABLE output_stage (
-            place int NOT NULL, id bigint NOT NULL DEFAULT nextval(pg_get_serial_sequence('outputs_output', 'id')),
+            batch bigint NOT NULL DEFAULT txid_current(),
             project_id bigint, external_id text, body_hash bytea, prompt_id bigint, revision_id bigint,
             model text, provider text, status smallint, environment text, started_at timestamptz,
             latency_ms double precision, input_tokens bigint, output_tokens bigint, cost_usd numeric(18, 9),
             confidence double precision, trace_id text, span_id text, parent_span_id text, session_id text,
-            end_user text, tags varchar(100)[], body_bytes int,
-            input jsonb, output jsonb, error text, variables jsonb, metadata jsonb, prompt_name text, revision_ref text
-        ) ON COMMIT DELETE ROWS""",
-    copy=f"COPY output_stage (place, {_NARROW}, {_BODY}) FROM STDIN",
+            end_user text, tags varchar(100)[], body_bytes int
+        )""",
+    copy=f"COPY output_stage ({_NARROW}) FROM STDIN",
     insert=f"""
         WITH fresh AS (
-            INSERT INTO outputs_output (id, {_NARROW}, received_at, received_on)
-            SELECT id, {_NARROW}, %(now)s, %(day)s FROM output_stage ORDER BY project_id, external_id COLLATE "C"
+            INSERT INTO outputs_output ({_NARROW}, received_at, received_on)
+            SELECT {_NARROW}, %(now)s, %(day)s FROM output_stage
+            WHERE batch = txid_current() ORDER BY project_id, external_id COLLATE "C"
             ON CONFLICT (project_id, external_id) DO NOTHING
-            RETURNING id, project_id
-        ), bodies AS (
-            INSERT INTO outputs_outputbody (output_id, received_on, {_BODY})
-            SELECT id, %(day)s, {_BODY} FROM fresh JOIN output_stage USING (id)
+            RETURNING project_id, external_id, id
         ), announced AS (
             INSERT INTO ledger_handover (consumer, topic, project_id, ids)
             SELECT consumer, %(topic)s, project_id, array_agg(id ORDER BY id)
             FROM fresh CROSS JOIN unnest(%(consumers)s::text[]) AS consumer GROUP BY consumer, project_id
         )
-        SELECT place FROM fresh JOIN output_stage USING (id)""",  # noqa: S608 # constants above
-    compare="SELECT place, stored.body_hash FROM output_stage"
-    " JOIN outputs_output AS stored USING (project_id, external_id)",
+        SELECT project_id, external_id, id FROM fresh""",  # noqa: S608 # constants above
+    compare="SELECT project_id, external_id, stored.body_hash FROM output_stage"
+    " JOIN outputs_output AS stored USING (project_id, external_id) WHERE batch = txid_current()",
+    empty="TRUNCATE output_stage",
 )
+_COPY_BODIES = f"COPY outputs_outputbody (output_id, received_on, {_BODY}) FROM STDIN"
 
 # A revision is named by its number or its content hash; the names are those of one project.
 _RESOLVE = """
@@ -85,21 +82,22 @@ def arrival_of(record: OutputRecord, *, project_id: int, hash_key: bytes) -> Arr
         body_hash=record.body_hash(hash_key),
         prompt=body[5] or "",
         revision=body[6] or "",
-        values=(*_narrow(record), n_bytes, *body),
+        values=(*_narrow(record), n_bytes),
+        body=body,
         n_bytes=n_bytes + 400,
     )
 
 
 async def store_outputs(
-    connection: AsyncConnection[Any], arrivals: Sequence[Arrival], *, now: dt.datetime
+    connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime
 ) -> list[Fate]:
     """Outputs, their bodies and one hand-over per project and consumer stand, in the running transaction.
 
-    A prompt or revision that the project does not have costs the link, never the output: what was said stays in
-    the body. A repeat stores nothing and is told as duplicate, another body under a known id as conflict.
+    A prompt or revision that the project does not have costs the link, never the output: what was said stays
+    in the body. A repeat stores nothing and is told as duplicate, another body under a known id as conflict.
 
     Args:
-        connection: prepared with `STAGE.make`, inside a transaction.
+        connection: with `STAGE`, inside a transaction.
         arrivals: from `arrival_of`, of any number of projects.
         now: the moment of arrival; its UTC day is the output's.
 
@@ -107,7 +105,8 @@ async def store_outputs(
         what became of each, in the same order.
     """
     links = await _links(connection, arrivals)
-    return await staging.store(
+    day = now.astimezone(dt.UTC).date()
+    stored = await staging.store(
         connection,
         STAGE,
         arrivals,
@@ -118,26 +117,40 @@ async def store_outputs(
             *links.get((arrival.project_id, arrival.prompt, arrival.revision), (None, None)),
             *arrival.values,
         ),
-        parameters={
-            "now": now,
-            "day": now.astimezone(dt.UTC).date(),
-            "topic": TOPIC,
-            "consumers": handovers.consumers_of(TOPIC),
-        },
+        parameters={"now": now, "day": day, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)},
     )
+    accepted = (
+        arrival for arrival, fate in zip(arrivals, stored.fates, strict=True) if fate is Fate.ACCEPTED
+    )
+    await _store_bodies(connection, ((stored.fresh[arrival.key], day, *arrival.body) for arrival in accepted))
+    return stored.fates
+
+
+async def _store_bodies(connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Straight to where they stay: their ids are new, so nothing can be in the way."""
+    first = next(rows := iter(rows), None)
+    if first is None:
+        return
+    async with connection.cursor() as cursor, cursor.copy(_COPY_BODIES) as copy:
+        await copy.write_row(first)
+        for row in rows:
+            await copy.write_row(row)
 
 
 Named = tuple[int, str, str]
 
 
-async def _links(
-    connection: AsyncConnection[Any], arrivals: Sequence[Arrival]
-) -> dict[Named, tuple[int, int | None]]:
-    named = list({(arrival.project_id, arrival.prompt, arrival.revision) for arrival in arrivals if arrival.prompt})
+async def _links(connection: Connection, arrivals: Sequence[Arrival]) -> dict[Named, tuple[int, int | None]]:
+    named = list(
+        {(arrival.project_id, arrival.prompt, arrival.revision) for arrival in arrivals if arrival.prompt}
+    )
     if not named:
         return {}
     cursor = await connection.execute(_RESOLVE, [list(column) for column in zip(*named, strict=True)])
-    return {(project_id, prompt, revision): (p, r) for project_id, prompt, revision, p, r in await cursor.fetchall()}
+    return {
+        (project_id, prompt, revision): (p, r)
+        for project_id, prompt, revision, p, r in await cursor.fetchall()
+    }
 
 
 def _narrow(record: OutputRecord) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ LOCK = 0x6F75747075747301
 
 
 def make_partitions(*, now: dt.datetime, months_ahead: int = 2) -> list[str]:
-    """There is a partition for the month of `now` and for each of the following; returns the names of new ones.
+    """There is a partition for the month of `now` and for those that follow; returns the names of new ones.
 
     Rows that came into the default partition for lack of one are moved. A repeat makes nothing.
     """
@@ -30,7 +30,7 @@ def _name(first: dt.date) -> str:
 
 
 def _make(first: dt.date, following: dt.date) -> bool:
-    """The partition is made beside the table and attached: ingest goes on meanwhile, but for the moment of attaching."""
+    """Made beside the table and then attached; whether it was new."""
     name = connection.ops.quote_name(_name(first))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -46,5 +46,7 @@ def _make(first: dt.date, following: dt.date) -> bool:
             f" INSERT INTO {name} SELECT * FROM moved",
             [first, following],
         )
-        cursor.execute(f"ALTER TABLE {PARENT} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{following}')")
+        cursor.execute(
+            f"ALTER TABLE {PARENT} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{following}')"
+        )
     return True

@@ -1,4 +1,4 @@
-"""Idempotency-Key for writes on an asynchronous connection: the same table and rules as `ledger.idempotency`."""
+"""Idempotency-Key on an asynchronous connection: the same table and rules as `ledger.idempotency`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

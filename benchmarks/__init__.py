@@ -1,0 +1,1 @@
+"""How fast Ratchet is, always beside a limit measured in the same run: `python -m benchmarks`."""

@@ -1,0 +1,35 @@
+"""The two web faces in one process: the ingest routes as bare ASGI, everything else as Django behind WSGI.
+
+Django's part runs in threads. A body for it is received whole before a thread is taken, under the same limits
+as the ingest face's, so that a slow sender holds no thread.
+"""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
+
+wsgi = get_wsgi_application()
+
+# Only now, with Django set up, can models be imported.
+from config import faces  # noqa: E402
+from outputs.ingest import app as ingest_app  # noqa: E402
+from outputs.ingest.asgi import Receive, Scope, Send  # noqa: E402
+
+THREADS = 12
+
+ingest = ingest_app.Ingest()
+# a2wsgi has its own names for the same shapes.
+pages = faces.Buffered(WSGIMiddleware(wsgi, workers=THREADS), limits=ingest.limits)  # type: ignore[arg-type]
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """What uvicorn serves."""
+    if scope["type"] == "lifespan":
+        await faces.live(receive, send, start=ingest.start, stop=ingest.stop)
+    elif ingest_app.is_ours(scope):
+        await ingest(scope, receive, send)
+    else:
+        await pages(scope, receive, send)

@@ -1,0 +1,101 @@
+"""Shapes of the outputs API."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from outputs.models import Output, OutputBody
+from outputs.queries import Whole
+
+
+class FeedbackShape(serializers.Serializer[Any]):
+    """What was said about an output."""
+
+    id = serializers.CharField(source="external_id")
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    label = serializers.CharField()  # type: ignore[assignment]  # the contract's name; DRF has one of its own
+    comment = serializers.CharField()
+    user_id = serializers.CharField(source="end_user")
+    source = serializers.CharField()  # type: ignore[assignment]  # likewise
+    received_at = serializers.DateTimeField()
+
+
+class OutputShape(serializers.Serializer[Any]):
+    """An output with its texts; `prompt` and `revision` as sent where the project does not know them."""
+
+    id = serializers.CharField()
+    prompt = serializers.CharField(allow_null=True)
+    revision = serializers.JSONField(allow_null=True, help_text="the number; as sent where it is not known")
+    model = serializers.CharField()
+    provider = serializers.CharField()
+    status = serializers.ChoiceField(choices=["ok", "error"])
+    environment = serializers.CharField()
+    input = serializers.JSONField(allow_null=True)
+    output = serializers.JSONField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    variables = serializers.JSONField(allow_null=True)
+    metadata = serializers.JSONField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    started_at = serializers.DateTimeField(allow_null=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+    input_tokens = serializers.IntegerField(allow_null=True)
+    output_tokens = serializers.IntegerField(allow_null=True)
+    cost_usd = serializers.FloatField(allow_null=True)
+    confidence = serializers.FloatField(allow_null=True)
+    trace_id = serializers.CharField()
+    span_id = serializers.CharField()
+    parent_span_id = serializers.CharField()
+    session_id = serializers.CharField()
+    user_id = serializers.CharField()
+    received_at = serializers.DateTimeField()
+
+
+class WholeShape(OutputShape):
+    """An output with its texts and all feedback on it."""
+
+    feedback = FeedbackShape(many=True)
+
+
+class PageShape(serializers.Serializer[Any]):
+    """Outputs, newest first; `next` is the address of the following page."""
+
+    results = OutputShape(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class CountShape(serializers.Serializer[Any]):
+    """How many outputs."""
+
+    count = serializers.IntegerField()
+
+
+def shown(output: Output, body: OutputBody | None) -> dict[str, Any]:
+    """An output as the API gives it; texts that retention has dropped are null."""
+    said = body or OutputBody(output_id=output.pk, received_on=output.received_on)
+    fields = {name: getattr(output, name) for name in _SAME_NAMES} | {
+        name: getattr(said, name) for name in _TEXTS
+    }
+    return OutputShape(
+        {
+            **fields,
+            "id": output.external_id,
+            "prompt": output.prompt.name if output.prompt else said.prompt_name or None,
+            "revision": output.revision.number if output.revision else said.revision_ref or None,
+            "status": Output.Status(output.status).name.lower(),
+            "user_id": output.end_user,
+        }
+    ).data
+
+
+def shown_whole(found: Whole) -> dict[str, Any]:
+    """An output with its feedback as the API gives it."""
+    return {**shown(found.output, found.body), "feedback": FeedbackShape(found.feedback, many=True).data}
+
+
+_TEXTS = ("input", "output", "error", "variables", "metadata")
+_SAME_NAMES = (
+    "model provider environment tags started_at latency_ms input_tokens output_tokens cost_usd confidence"
+    " trace_id span_id parent_span_id session_id received_at"
+).split()
