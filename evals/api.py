@@ -37,7 +37,7 @@ class RowsRenderer(BaseRenderer):
         return JSONRenderer().render(data)
 
 
-@extend_schema(methods=["GET"], summary="Golden sets", responses=serializers.GoldenSetShown(many=True))
+@extend_schema(methods=["GET"], summary="Golden sets", responses=serializers.GoldenSetPage)
 @extend_schema(
     methods=["POST"],
     summary="Create a golden set",
@@ -143,9 +143,10 @@ def policy(request: Request, name: str, label: str) -> Response:
 
 @extend_schema(
     methods=["GET"],
+    operation_id="runs_list",
     summary="Runs",
     parameters=[OpenApiParameter(each, OpenApiTypes.STR) for each in ("golden_set", "prompt", "state")],
-    responses=serializers.RunListed(many=True),
+    responses=serializers.RunPage,
 )
 @extend_schema(
     methods=["POST"],
@@ -171,7 +172,7 @@ def run_detail(request: Request, run_id: int) -> Response:
 @extend_schema(
     summary="The results of a run, case by case",
     description="In pages, newest first; all of them as JSON Lines with Accept: application/x-ndjson.",
-    responses=serializers.ResultShown(many=True),
+    responses=serializers.ResultPage,
 )
 @endpoint(GET=Scope.READ)
 @renderer_classes([JSONRenderer, RowsRenderer])

@@ -20,7 +20,10 @@ MOST_TAGS = 50
 
 @dataclass(frozen=True)
 class CaseContent:
-    """Everything that makes a case what it is; `key` names it in its set through all versions."""
+    """Everything that makes a case what it is; `key` names it in its set through all versions.
+
+    `is_dealt` says that nobody named the part: a case that the set knows keeps its own.
+    """
 
     key: str
     input: Any
@@ -30,6 +33,7 @@ class CaseContent:
     tags: list[str] = field(default_factory=list)
     part: str = CasePart.DEV
     verdict_id: int | None = None
+    is_dealt: bool = False
 
     @property
     def hash(self) -> str:
@@ -56,6 +60,7 @@ def read(row: Any) -> CaseContent | list[FieldError]:
         metadata=row.get("metadata") or {},
         tags=list(row.get("tags") or []),
         part=row.get("part") or dealt_part(hygiene.case_text(asked, given)),
+        is_dealt=row.get("part") is None,
     )
 
 

@@ -185,13 +185,10 @@ def sheet(of: Run, *, keys: Sequence[str] | None = None) -> Sheet:
     return comparison.sheet_of([*blank, *found], keys=wanted, trials=of.trials)
 
 
-def case_texts(of: Run) -> dict[int, str]:
-    """The text of each case of the run, by which contexts are compared with it."""
-    asked = Exists(Result.objects.filter(run=of, case=OuterRef("pk"), trial=1))
-    rows = GoldenCase.objects.filter(asked, golden_set=of.golden_version.golden_set_id)
-    return {
-        pk: hygiene.case_text(text, given) for pk, text, given in rows.values_list("pk", "input", "variables")
-    }
+def case_texts(ids: Iterable[int]) -> dict[int, str]:
+    """The text of each of these cases, by which contexts are compared with it."""
+    rows = GoldenCase.objects.filter(pk__in=[int(pk) for pk in ids]).values_list("pk", "input", "variables")
+    return {pk: hygiene.case_text(asked, given) for pk, asked, given in rows}
 
 
 def context_inputs(*sides: Run | None) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.problems import FieldError, Invalid
@@ -194,6 +195,11 @@ class GoldenSetShown(serializers.Serializer[Any]):
     created_by = serializers.CharField()
 
 
+class GoldenSetPage(serializers.Serializer[Any]):
+    results = GoldenSetShown(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
 class RejectedErrorShown(serializers.Serializer[Any]):
     field = serializers.CharField()
     message = serializers.CharField()
@@ -332,6 +338,11 @@ class RunListed(serializers.Serializer[Any]):
     scores = serializers.DictField(child=FigureShown())
 
 
+class RunPage(serializers.Serializer[Any]):
+    results = RunListed(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
 class RunShown(RunListed):
     scorers = ScorerShown(many=True)
     trials = serializers.IntegerField()
@@ -364,5 +375,11 @@ class ResultShown(serializers.Serializer[Any]):
     reused_from = serializers.IntegerField(source="reused_from_id", allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
+    @extend_schema_field(serializers.DictField(child=ScoreShown()))
     def get_scores(self, result: Result) -> dict[str, Any]:
         return {score.scorer: ScoreShown(score).data for score in result.scores.all()}
+
+
+class ResultPage(serializers.Serializer[Any]):
+    results = ResultShown(many=True)
+    next = serializers.CharField(allow_null=True)

@@ -6,7 +6,7 @@ a case ends its row with the newest version and begins another with the next.
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, connection, transaction
 
@@ -81,19 +81,21 @@ def add_cases(
 ) -> tuple[Added, list[FieldError]]:
     """The draft holds these cases, in a handful of statements; a repeat leaves all of them unchanged.
 
-    A case whose key the draft knows replaces it where its content differs. Returns what was done, and an
-    error for each row whose key stood earlier in the same import with other content.
+    A case whose key the draft knows replaces it where its content differs, but never its part: cases that
+    decide gates must not be tried out as `dev` first. Returns what was done, and an error for each row that
+    would move a part, or whose key stood earlier in the same import with other content.
     """
     with transaction.atomic():
         newest = _locked_newest(golden_set)
-        cases, errors = _once_each(rows)
-        kept = _draft_rows(golden_set, [case.key for case in cases])
+        once, twice = _once_each(rows)
+        kept = _draft_rows(golden_set, [row.case.key for row in once])
+        cases, moved = _with_their_parts(once, kept)
         new = [case for case in cases if case.key not in kept]
         changed = [case for case in cases if case.key in kept and kept[case.key].content_hash != case.hash]
         _end([kept[case.key] for case in changed], newest)
         _insert(golden_set, [*new, *changed], first_version=newest + 1, by=by)
     unchanged = len(cases) - len(new) - len(changed)
-    return Added(newest + 1, len(new), len(changed), unchanged), errors
+    return Added(newest + 1, len(new), len(changed), unchanged), [*twice, *moved]
 
 
 def add_verdicts(
@@ -145,12 +147,12 @@ def _locked_newest(golden_set: GoldenSet) -> int:
     return newest or 0
 
 
-def _once_each(rows: Iterable[Taken]) -> tuple[list[CaseContent], list[FieldError]]:
-    first: dict[str, CaseContent] = {}
+def _once_each(rows: Iterable[Taken]) -> tuple[list[Taken], list[FieldError]]:
+    first: dict[str, Taken] = {}
     errors = []
     for row in rows:
-        known = first.setdefault(row.case.key, row.case)
-        if known.hash != row.case.hash:
+        known = first.setdefault(row.case.key, row)
+        if known.case.hash != row.case.hash:
             said = (
                 f"{row.case.key[:60]!r} stands earlier in this import with other content; send each id once"
             )
@@ -160,7 +162,24 @@ def _once_each(rows: Iterable[Taken]) -> tuple[list[CaseContent], list[FieldErro
 
 def _draft_rows(golden_set: GoldenSet, keys: list[str]) -> dict[str, GoldenCase]:
     rows = golden_set.cases.in_draft().filter(key__in=keys)
-    return {row.key: row for row in rows.only("key", "content_hash", "first_version")}
+    return {row.key: row for row in rows.only("key", "content_hash", "first_version", "part")}
+
+
+def _with_their_parts(
+    rows: list[Taken], kept: dict[str, GoldenCase]
+) -> tuple[list[CaseContent], list[FieldError]]:
+    """The cases, known ones with the part they have; an error for each that names another."""
+    cases, errors = [], []
+    for row in rows:
+        known = kept.get(row.case.key)
+        if known is None or known.part == row.case.part:
+            cases.append(row.case)
+        elif row.case.is_dealt:
+            cases.append(replace(row.case, part=known.part))
+        else:
+            said = f"is {row.case.part}, but this case is {known.part}; a part never moves, send a new id"
+            errors.append(FieldError("part", said, index=row.index))
+    return cases, errors
 
 
 def _end(rows: list[GoldenCase], newest: int) -> None:

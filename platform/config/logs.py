@@ -25,7 +25,7 @@ def configuration(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # uvicorn brings handlers of its own; with none it speaks through the root's, in JSON like the rest.
+            # uvicorn brings handlers of its own; with none it speaks through the root's, in JSON.
             "uvicorn": {"handlers": [], "propagate": True},
             # Requests are logged once, by the request middleware, without their query strings.
             "uvicorn.access": {"handlers": [], "level": "WARNING"},

@@ -1,7 +1,9 @@
 """The OpenAPI document: what drf-spectacular finds, the ingest routes, and how errors look."""
 
+import re
 from typing import Any
 
+from drf_spectacular.openapi import AutoSchema
 from outputs.ingest import schema as ingest
 
 PROBLEM = {
@@ -31,6 +33,14 @@ ANY_PROBLEM = {
     "description": "A problem: the request was refused, and nothing was changed.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+
+
+class NamedSchema(AutoSchema):
+    """Operations are named after their path and method, so that no two collide: `queues_by_name_get`."""
+
+    def get_operation_id(self) -> str:
+        path = self.path.removeprefix("/api/v1/").replace("{", "by_").replace("}", "")
+        return f"{re.sub('[^a-z0-9_]+', '_', path)}_{self.method.lower()}"
 
 
 def add_ingest_routes(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -150,7 +150,7 @@ REST_FRAMEWORK = {
         "projects.authentication.MemberAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["projects.permissions.NobodyByDefault"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.schema.NamedSchema",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -159,6 +159,16 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "DESCRIPTION": "The feedback loop for AI systems. Errors are RFC 9457 problem details.",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Fields of one name with different choices get names that say whose they are.
+    "ENUM_NAME_OVERRIDES": {
+        "ConnectionKind": "connections.models.Connection.Kind",
+        "ContextKind": "prompts.models.ContextItem.Kind",
+        "ProposalKind": "improvement.models.Proposal.Kind",
+        "GateKind": "evals.gate.KINDS",
+        "ExamPart": "evals.models.CasePart",
+        "RunState": "evals.models.Run.State",
+        "ResultState": "evals.models.Result.State",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.schema.add_ingest_routes",

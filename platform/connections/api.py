@@ -20,7 +20,7 @@ from projects.endpoint import actor_of, endpoint
 @extend_schema(
     methods=["POST"],
     summary="Save a connection to a model endpoint",
-    description="The same name again changes it. Another scheme, host or port empties the secret unless one is sent.",
+    description="The same name again changes it. Another host or port empties the secret unless one is sent.",
     request=serializers.ConnectionRequest,
     responses={200: serializers.ConnectionShown, 201: serializers.ConnectionShown},
 )

@@ -1,4 +1,4 @@
-"""One question to a model endpoint that speaks the OpenAI chat-completions protocol, through the outbound gate.
+"""One question to an endpoint that speaks the OpenAI chat-completions protocol, through the outbound gate.
 
 Source: https://platform.openai.com/docs/api-reference/chat
 """
@@ -19,8 +19,6 @@ from core import clock, outbound, sealing
 TRY_AGAIN = frozenset({408, 409, 425})
 LONGEST_MESSAGE = 300
 LONGEST_WAIT_S = 3600.0
-# Parameters that are ours to send; a revision may not name them.
-OWN_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options", "n"})
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,9 @@ async def complete(
     except httpx2.DecodingError as error:
         raise Garbled("The answer is not compressed as it says.") from error
     except (httpx2.RequestError, httpx2.InvalidURL) as error:
-        raise Unreachable(f"The endpoint cannot be reached, or broke off ({type(error).__name__}).") from error
+        raise Unreachable(
+            f"The endpoint cannot be reached, or broke off ({type(error).__name__})."
+        ) from error
     if answer.status_code != 200:
         raise _failure(answer, secret)
     return _completion(answer.content)
@@ -167,7 +167,7 @@ def _headers(secret: str | None, idempotency_key: str | None) -> dict[str, str]:
     return headers
 
 
-# --- an answer -------------------------------------------------------------------------------------------------------
+# --- an answer ----------------------------------------------------------------------------------------------
 
 
 class _Message(msgspec.Struct):
@@ -214,7 +214,11 @@ def _looks_like(body: bytes) -> str:
 def _text(content: Any) -> str:
     """The text of a message: a string, or the text parts of a list."""
     if isinstance(content, list):
-        content = "".join(part["text"] for part in content if _is_text(part)) if any(map(_is_text, content)) else None
+        content = (
+            "".join(part["text"] for part in content if _is_text(part))
+            if any(map(_is_text, content))
+            else None
+        )
     if not isinstance(content, str):
         raise Garbled("The answer's message holds no text (`content` is neither a string nor text parts).")
     return content.replace("\x00", "\ufffd")
@@ -228,7 +232,7 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**53 else None
 
 
-# --- a failure -------------------------------------------------------------------------------------------------------
+# --- a failure ----------------------------------------------------------------------------------------------
 
 
 def _failure(answer: httpx2.Response, secret: str | None) -> ModelError:
@@ -239,7 +243,9 @@ def _failure(answer: httpx2.Response, secret: str | None) -> ModelError:
     if status >= 500 or status in TRY_AGAIN:
         return EndpointFailed(said, _retry_after(answer))
     if 300 <= status < 400:
-        return Declined(f"The endpoint answered {status}, a redirect, which is never followed: correct its base_url.")
+        return Declined(
+            f"The endpoint answered {status}, a redirect, which is never followed: correct its base_url."
+        )
     return Declined(said) if status >= 400 else Garbled(said)
 
 

@@ -11,7 +11,7 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
 
 
 class Connection(models.Model):
-    """A model endpoint of a project. Its secret is sealed and bound to `secret_host`: it goes nowhere else."""
+    """A model endpoint of a project. Its secret is sealed and bound to `secret_host`: it goes only there."""
 
     class Kind(models.TextChoices):
         OPENAI = "openai"
@@ -31,9 +31,12 @@ class Connection(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "name"], name="connection_name_once"),
-            models.CheckConstraint(condition=models.Q(concurrency__gte=1), name="connection_concurrency_positive"),
             models.CheckConstraint(
-                condition=models.Q(secret_sealed=None) | ~models.Q(secret_host=""), name="connection_secret_has_host"
+                condition=models.Q(concurrency__gte=1), name="connection_concurrency_positive"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(secret_sealed=None) | ~models.Q(secret_host=""),
+                name="connection_secret_has_host",
             ),
         ]
 

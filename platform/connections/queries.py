@@ -18,8 +18,8 @@ class NoConnection(Unprocessable):
 
     def __init__(self, model: str) -> None:
         said = (
-            f"{model[:200]!r} names no connection of this project and there is no default one; add a connection and"
-            " write connection/model, or set OPENAI_BASE_URL (and OPENAI_API_KEY)"
+            f"{model[:200]!r} names no connection of this project and there is no default one; add a connection"
+            " and write connection/model, or set OPENAI_BASE_URL (and OPENAI_API_KEY)"
         )
         super().__init__(said, FieldError("model", said))
 
@@ -57,7 +57,7 @@ class Endpoint:
 
 
 def resolve(project_id: int, model: str) -> Endpoint:
-    """The endpoint of a revision's `model`, in one statement: `connection/model`, else the default connection.
+    """The endpoint of a revision's `model`, in one statement: `connection/model`, else the default one.
 
     A first part that is no connection of the project belongs to the model's name (`meta-llama/Llama-3.1-8B`).
 

@@ -32,12 +32,13 @@ def save_connection(
 ) -> tuple[Connection, bool]:
     """The actor's project has a connection of this name with these values; says whether it is new.
 
-    Without a secret the one that is there stays, unless the address now has another scheme, host or port: a secret
-    goes only where it was saved for, so it is then emptied. An empty secret takes it away.
+    Without a secret the one that is there stays, unless the address now has another scheme, host or port: a
+    secret goes only where it was saved for, so it is then emptied. An empty secret takes it away.
 
     Args:
         name: once per project; models are called `name/model`.
-        base_url: to which `/chat/completions` is added; whether it may be reached is decided when it is called.
+        base_url: to which `/chat/completions` is added; whether it may be reached is decided when it is
+            called.
         secret: sent as `Authorization: Bearer`; sealed, never shown again.
         concurrency: calls at once, over all processes.
 
@@ -99,7 +100,9 @@ def _told(connection: Connection) -> dict[str, Any]:
 
 def _check(name: str, secret: str | None, concurrency: int) -> None:
     if _NAME.fullmatch(name) is None:
-        raise Invalid(FieldError("name", f"is {name[:40]!r}; use 1 to 80 of A-Z, a-z, 0-9, full stop, _ and -"))
+        raise Invalid(
+            FieldError("name", f"is {name[:40]!r}; use 1 to 80 of A-Z, a-z, 0-9, full stop, _ and -")
+        )
     if not 1 <= concurrency <= MOST_AT_ONCE:
         raise Invalid(FieldError("concurrency", f"is {concurrency}; give a number from 1 to {MOST_AT_ONCE}"))
     # Anything else could not stand in a header.
@@ -110,7 +113,9 @@ def _check(name: str, secret: str | None, concurrency: int) -> None:
 
 def _checked_kind(kind: str) -> str:
     if kind not in Connection.Kind.values:
-        raise Invalid(FieldError("kind", f"is {kind[:40]!r}; choose from {', '.join(Connection.Kind.values)}"))
+        raise Invalid(
+            FieldError("kind", f"is {kind[:40]!r}; choose from {', '.join(Connection.Kind.values)}")
+        )
     return kind
 
 

@@ -1,17 +1,18 @@
 """The one gate for outbound HTTP: where a connection may go is decided when it is made, on every hop.
 
-A name is resolved here, every address it has is held against the list below, and the connection is made to the very
-address that was looked at, so that a name that changes its mind in between (DNS rebinding) gains nothing. A check
-when an address is saved would prove nothing about the moment it is used.
+A name is resolved here, every address it has is held against the list below, and the connection is made to
+the very address that was looked at, so that a name that changes its mind in between (DNS rebinding) gains
+nothing. A check when an address is saved would prove nothing about the moment it is used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -25,15 +26,17 @@ from django.core.exceptions import ImproperlyConfigured
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# `ipaddress.is_global` says yes to several of these. Source: the IANA special-purpose address registries (RFC 6890).
+# `ipaddress.is_global` says yes to several of these.
+# Source: the IANA special-purpose address registries (RFC 6890).
 REFUSED: tuple[Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24"
-        " 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
+        "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24"
+        " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
         # Azure gives its machines' metadata on this public-looking address.
         " 168.63.129.16/32"
-        # Everything outside 2000::/3: unspecified, loopback, unique local, link-local, site-local, multicast, unassigned.
+        # Everything outside 2000::/3: unspecified, loopback, unique local, link-local, site-local, multicast,
+        # unassigned.
         " ::/3 4000::/2 8000::/1"
         # Inside it: protocol assignments with Teredo, documentation, 6to4 (tunnels end who knows where).
         " 2001::/23 2001:db8::/32 2002::/16 3fff::/20"
@@ -48,8 +51,15 @@ ADVICE = "an operator can permit it by adding its host:port to RATCHET_OUTBOUND_
 
 @dataclass(frozen=True)
 class Limits:
-    """What one exchange may cost: seconds to connect, between two parts of an answer, and for all of it together
-    (redirects included); bytes of the answer after decompression; connections at once."""
+    """What exchanges may cost.
+
+    Attributes:
+        connect_s: seconds to find and reach a host.
+        read_s: seconds between two parts of an answer.
+        total_s: seconds for all of one exchange, redirects included.
+        n_bytes: of one answer, compressed and decompressed.
+        width: connections at once.
+    """
 
     connect_s: float = 5.0
     read_s: float = 60.0
@@ -80,11 +90,12 @@ class TotalTimeout(OutboundError):
 def client(limits: Limits = DEFAULT_LIMITS) -> httpx2.AsyncClient:
     """An HTTP client whose every connection goes through the gate.
 
-    It follows no redirect unless asked (each hop is then checked as well), takes no proxy from the environment and
-    keeps no cookies. Use one per event loop and close it.
+    It follows no redirect unless asked (each hop is then checked as well), takes no proxy from the
+    environment and keeps no cookies. Use one per event loop and close it.
 
     Requests raise, beside httpx2's own errors:
-        OutboundRefused: the address is not public and not in `settings.OUTBOUND_ALLOW`, or is no plain http(s) URL.
+        OutboundRefused: the address is not public and not in `settings.OUTBOUND_ALLOW`, or is no plain
+            http(s) URL.
         ResponseTooLarge: the answer has more than `limits.n_bytes` bytes, compressed or not.
         TotalTimeout: the exchange took longer than `limits.total_s`.
     """
@@ -114,7 +125,7 @@ def _unwrapped(address: Address) -> Address:
     return address.ipv4_mapped or address
 
 
-# --- what the operator permits ---------------------------------------------------------------------------------------
+# --- what the operator permits ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -158,7 +169,7 @@ def _folded(host: str) -> str:
     return host.lower().rstrip(".")
 
 
-# --- where a connection is made --------------------------------------------------------------------------------------
+# --- where a connection is made -----------------------------------------------------------------------------
 
 
 class _Gate(httpcore2.AsyncNetworkBackend):
@@ -178,9 +189,11 @@ class _Gate(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 addresses = await _resolve(host, port)
-                # One forbidden address condemns the name: which of them is tried first is the resolver's whim.
+                # One forbidden address condemns the name: their order is the resolver's whim.
                 if not all(is_permitted(host, port, address) for address in addresses):
-                    raise OutboundRefused(f"This host is not a public one, so no connection was made; {ADVICE}.")
+                    raise OutboundRefused(
+                        f"This host is not a public one, so no connection was made; {ADVICE}."
+                    )
                 return await self._first(addresses, port, local_address, socket_options)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("no connection in time") from error
@@ -219,14 +232,14 @@ async def _resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
-# --- what an exchange may cost ---------------------------------------------------------------------------------------
+# --- what an exchange may cost ------------------------------------------------------------------------------
 
 
 class _GatedTransport(httpx2.AsyncBaseTransport):
     """Connects through the gate, and holds every exchange to its limits.
 
-    Its connections are spread over lanes of a few: a pool looks at all of its connections for every request, which
-    at a hundred of them would cost more than the request.
+    Its connections are spread over lanes of a few: a pool looks at all of its connections for every request,
+    which at a hundred of them would cost more than the request.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -261,7 +274,9 @@ class _GatedTransport(httpx2.AsyncBaseTransport):
             self._set_free(lane)
             raise
         n_bytes = self._limits.n_bytes
-        return _LimitedResponse(answer, deadline=deadline, n_bytes=n_bytes, closed=lambda: self._set_free(lane))
+        return _LimitedResponse(
+            answer, deadline=deadline, n_bytes=n_bytes, closed=lambda: self._set_free(lane)
+        )
 
     def _set_free(self, lane: _Lane) -> None:
         self._free.append(lane)
@@ -288,7 +303,9 @@ def _check_form(url: httpx2.URL) -> None:
     if url.port is not None and not 0 < url.port < 65536:
         raise OutboundRefused(f"There is no port {url.port}: use one from 1 to 65535.")
     if url.userinfo:
-        raise OutboundRefused("A name or password inside an address is not taken: put the secret where secrets go.")
+        raise OutboundRefused(
+            "A name or password inside an address is not taken: put the secret where secrets go."
+        )
 
 
 class _LimitedResponse(httpx2.Response):
@@ -306,14 +323,15 @@ class _LimitedResponse(httpx2.Response):
         )
         self._n_bytes = n_bytes
 
-    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:  # type: ignore[override]  # httpx2 says generator
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         """The decompressed parts, counted; a bomb is cut off a megabyte after the limit at the latest."""
         n_bytes = 0
-        async for part in super().aiter_bytes(chunk_size):
-            n_bytes += len(part)
-            if n_bytes > self._n_bytes:
-                raise _too_large(self._n_bytes)
-            yield part
+        async with contextlib.aclosing(super().aiter_bytes(chunk_size)) as parts:
+            async for part in parts:
+                n_bytes += len(part)
+                if n_bytes > self._n_bytes:
+                    raise _too_large(self._n_bytes)
+                yield part
 
 
 @dataclass

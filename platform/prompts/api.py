@@ -20,7 +20,9 @@ from prompts.models import Prompt, Revision
 CACHING = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Ratchet-Project"}
 
 
-@extend_schema(methods=["GET"], summary="Prompts of the project", responses=serializers.PromptListed(many=True))
+@extend_schema(
+    methods=["GET"], summary="Prompts of the project", responses=serializers.PromptListed(many=True)
+)
 @extend_schema(
     methods=["POST"],
     summary="Create a prompt",
@@ -38,7 +40,7 @@ def prompts(request: Request) -> Response:
 
 @extend_schema(
     summary="A prompt, or one of its revisions",
-    description="Without a parameter the prompt itself; with `label` or `revision` that revision, with an ETag.",
+    description="Without a parameter the prompt itself; with `label` or `revision` that revision and its ETag.",
     parameters=[
         OpenApiParameter("label", OpenApiTypes.STR, description="the revision that this label points at"),
         OpenApiParameter("revision", OpenApiTypes.INT, description="the revision of this number"),
@@ -48,17 +50,23 @@ def prompts(request: Request) -> Response:
 @endpoint(GET=Scope.READ)
 def prompt(request: Request, name: str) -> Response | HttpResponse:
     paging.refuse_unknown(request, {"label", "revision"})
-    asked: dict[str, Any] = {key: request.query_params[key] for key in ("label", "revision") if key in request.query_params}
+    asked: dict[str, Any] = {
+        key: request.query_params[key] for key in ("label", "revision") if key in request.query_params
+    }
     if not asked:
         shown = queries.prompt_shown(actor_of(request).project.pk, name)
         labels = serializers.LabelShown(shown.labels, many=True).data
         return Response({**_listed(shown.prompt), "labels": labels, "newest": shown.newest})
     if "revision" in asked:
-        asked["revision"] = paging.whole_number(request, "revision", default=0, largest=serializers.LARGEST_NUMBER)
-    return _conditional(request, _asked_for(request, name, asked))
+        asked["revision"] = paging.whole_number(
+            request, "revision", default=0, largest=serializers.LARGEST_NUMBER
+        )
+    return _conditional(request, name, _asked_for(request, name, asked))
 
 
-@extend_schema(methods=["GET"], summary="Revisions of a prompt", responses=serializers.RevisionListed(many=True))
+@extend_schema(
+    methods=["GET"], summary="Revisions of a prompt", responses=serializers.RevisionListed(many=True)
+)
 @extend_schema(
     methods=["POST"],
     summary="Save a revision",
@@ -101,7 +109,8 @@ def render(request: Request, name: str) -> Response:
     asked = serializers.RenderRequest.read(request.data)
     revision = _asked_for(request, name, asked)
     rendered = queries.serving(revision).render(asked["variables"])
-    return Response(serializers.RenderedShown({**vars(rendered), "revision": revision.number}).data)
+    # Asked for before every call of a model: put together by hand, in the shape of `RenderedShown`.
+    return Response({"revision": revision.number, **vars(rendered)})
 
 
 def _create_prompt(request: Request) -> Response:
@@ -132,7 +141,7 @@ def _asked_for(request: Request, name: str, asked: dict[str, Any]) -> Revision:
     return queries.numbered(project_id, name, asked["revision"])
 
 
-def _conditional(request: Request, revision: Revision) -> Response | HttpResponse:
+def _conditional(request: Request, name: str, revision: Revision) -> Response | HttpResponse:
     """The revision, or 304 where the client has it: then its context is never read."""
     etag = f'"{revision.content_hash}.{revision.pk}.{revision.index_state}"'
     headers = {**CACHING, "ETag": etag}
@@ -143,7 +152,7 @@ def _conditional(request: Request, revision: Revision) -> Response | HttpRespons
         return unchanged
     # Thousands of items: put together by hand, in the shape that `ContextItemShown` declares.
     context = [{"id": line.id, **line.content.as_dict()} for line in queries.context_of(revision)]
-    shown = {**serializers.RevisionListed(revision).data, "prompt": revision.prompt.name, "context": context}
+    shown = {**serializers.RevisionListed(revision).data, "prompt": name, "context": context}
     return Response(shown, headers=headers)
 
 

@@ -81,8 +81,13 @@ class Content:
         )
 
     def check(self) -> None:
-        """Raise `Invalid`, naming up to `MOST_ERRORS` faults by field, where this is no revision's content."""
-        faults = [*self._message_faults(), *self._model_faults(), *self._selection_faults(), *self._context_faults()]
+        """Raise `Invalid`, naming up to `MOST_ERRORS` faults, where this is no revision's content."""
+        faults = [
+            *self._message_faults(),
+            *self._model_faults(),
+            *self._selection_faults(),
+            *self._context_faults(),
+        ]
         if faults:
             raise Invalid(*faults[:MOST_ERRORS])
 
@@ -91,12 +96,16 @@ class Content:
             yield FieldError("messages", f"holds {len(self.messages)} messages; send 1 to {MOST_MESSAGES}")
         for place, message in enumerate(self.messages[:MOST_MESSAGES]):
             if message["role"] not in ROLES:
-                yield FieldError(f"messages[{place}].role", f"is {message['role'][:40]!r}; use {', '.join(ROLES)}")
+                yield FieldError(
+                    f"messages[{place}].role", f"is {message['role'][:40]!r}; use {', '.join(ROLES)}"
+                )
             yield from _template_faults(f"messages[{place}].content", message["content"])
 
     def _model_faults(self) -> Iterable[FieldError]:
         if not self.model.strip() or len(self.model) > LONGEST_MODEL:
-            yield FieldError("model", f"is empty or longer than {LONGEST_MODEL} characters; write connection/model")
+            yield FieldError(
+                "model", f"is empty or longer than {LONGEST_MODEL} characters; write connection/model"
+            )
         for name in sorted(OWN_PARAMETERS & self.parameters.keys()):
             yield FieldError(f"parameters.{name}", "is set by the server with every call; leave it out")
         if len(canonical(self.parameters)) > LARGEST_PARAMETERS:
@@ -113,7 +122,9 @@ class Content:
 
     def _context_faults(self) -> Iterable[FieldError]:
         if len(self.context) > MOST_ITEMS:
-            yield FieldError("context", f"holds {len(self.context)} items; at most {MOST_ITEMS} fit in a revision")
+            yield FieldError(
+                "context", f"holds {len(self.context)} items; at most {MOST_ITEMS} fit in a revision"
+            )
             return
         seen: dict[str, int] = {}
         for place, (line, line_hash) in enumerate(zip(self.context, self.line_hashes, strict=True)):
@@ -147,7 +158,9 @@ def _line_faults(place: str, line: ContextLine) -> Iterable[FieldError]:
     if line.kind not in Kind.values:
         yield FieldError(f"{place}.kind", f"is {line.kind[:40]!r}; choose from {', '.join(Kind.values)}")
         return
-    needed, foreign = (("input", "output"), ("text",)) if line.kind == Kind.EXAMPLE else (("text",), ("input", "output"))
+    needed, foreign = (
+        (("input", "output"), ("text",)) if line.kind == Kind.EXAMPLE else (("text",), ("input", "output"))
+    )
     for name in needed:
         if not getattr(line, name).strip():
             yield FieldError(f"{place}.{name}", f"is empty; {line.kind} needs {' and '.join(needed)}")

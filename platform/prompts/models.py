@@ -75,7 +75,9 @@ class Revision(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["id"], condition=models.Q(index_state="waiting"), name="revision_waits_for_index"),
+            models.Index(
+                fields=["id"], condition=models.Q(index_state="waiting"), name="revision_waits_for_index"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -83,7 +85,7 @@ class Revision(models.Model):
 
 
 class ContextItem(models.Model):
-    """One line of context of a prompt; the revisions that hold it share the row, so its origin is told once."""
+    """One line of context of a prompt; the revisions that hold it share the row: its origin is told once."""
 
     class Kind(models.TextChoices):
         EXAMPLE = "example"
@@ -128,7 +130,9 @@ class RevisionContext(models.Model):
 class RevisionIndex(models.Model):
     """The TF-IDF postings of a revision's examples in their order, from which similar ones are ranked."""
 
-    revision = models.OneToOneField(Revision, on_delete=models.CASCADE, related_name="index", primary_key=True)
+    revision = models.OneToOneField(
+        Revision, on_delete=models.CASCADE, related_name="index", primary_key=True
+    )
     postings = models.BinaryField()
     built_at = models.DateTimeField()
 
@@ -137,12 +141,14 @@ class RevisionIndex(models.Model):
 
 
 class Label(models.Model):
-    """A name that production asks for (`production`) and the revision it gets. Rollout arms live in this row."""
+    """A name that production asks for (`production`), the revision it gets, and the arms of a rollout."""
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="labels")
     name = models.CharField(max_length=60)
     revision = models.ForeignKey(Revision, null=True, on_delete=models.PROTECT, related_name="labels")
-    rollout_revision = models.ForeignKey(Revision, null=True, on_delete=models.PROTECT, related_name="rollout_labels")
+    rollout_revision = models.ForeignKey(
+        Revision, null=True, on_delete=models.PROTECT, related_name="rollout_labels"
+    )
     rollout_percent = models.PositiveSmallIntegerField(default=0)
     pointed_at = models.DateTimeField(null=True)
 

@@ -89,7 +89,7 @@ def labelled(project_id: int, name: str, label: str) -> Revision:
     """
     if not (_is_prompt(name) and names.is_name(label, names.LONGEST_LABEL)):
         raise Missing("label")
-    labels = Label.objects.select_related("revision__prompt", "revision__parent")
+    labels = Label.objects.select_related("revision")
     found = labels.filter(prompt__project=project_id, prompt__name=name, name=label).first()
     if found is None:
         raise Missing("label")
@@ -104,8 +104,7 @@ def numbered(project_id: int, name: str, number: int) -> Revision:
     Raises:
         Missing: there is none.
     """
-    revisions = Revision.objects.select_related("prompt", "parent")
-    wanted = revisions.filter(prompt__project=project_id, prompt__name=name, number=number)
+    wanted = Revision.objects.filter(prompt__project=project_id, prompt__name=name, number=number)
     found = wanted.first() if _is_prompt(name) else None
     if found is None:
         raise Missing("revision")
@@ -114,7 +113,7 @@ def numbered(project_id: int, name: str, number: int) -> Revision:
 
 def revisions_of(prompt: Prompt) -> QuerySet[Revision]:
     """The prompt's revisions with their parents, for lists."""
-    return prompt.revisions.select_related("parent")
+    return prompt.revisions.select_related("parent").defer("parent__messages", "parent__parameters")
 
 
 def revisions_without_index(limit: int) -> list[int]:

@@ -19,7 +19,10 @@ class MissingVariable(Invalid):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
-            *(FieldError(f"variables.{name}", f"is missing; the template holds {{{{{name}}}}}") for name in names)
+            *(
+                FieldError(f"variables.{name}", f"is missing; the template holds {{{{{name}}}}}")
+                for name in names
+            )
         )
 
 
@@ -43,7 +46,7 @@ class Line:
 class Rendered:
     """What is sent, and which context items are in it (ids in the order in which they stand).
 
-    `model` is as the revision names it (`connection/model`); `connections.queries.resolve` finds its endpoint.
+    `model` is as the revision names it; `connections.queries.resolve` finds its endpoint.
     """
 
     messages: list[dict[str, str]]
@@ -76,7 +79,11 @@ class Serving:
     k: int | None
 
     def render(
-        self, values: Mapping[str, Any], history: Sequence[Mapping[str, str]] = (), *, examples: Sequence[int] | None = None
+        self,
+        values: Mapping[str, Any],
+        history: Sequence[Mapping[str, str]] = (),
+        *,
+        examples: Sequence[int] | None = None,
     ) -> Rendered:
         """The messages for these variables.
 
@@ -115,7 +122,7 @@ class Serving:
     def chosen(self, values: Mapping[str, Any]) -> Sequence[int]:
         """The places of the examples for these variables, as they will stand: the most similar last.
 
-        Nearest to the question is where a model heeds an example most; ties go to the earlier example in the ranking.
+        Nearest to the question is where a model heeds an example most. Of equals the earlier one ranks higher.
         """
         if self.index is None or self.k is None:
             return range(len(self.examples))
@@ -148,7 +155,7 @@ def render(
     examples: Sequence[ContextLine] = (),
     notes: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Filled messages with their context: notes end the system message, examples stand before the last user message.
+    """Filled messages with their context: notes end the system message, examples precede the last user message.
 
     Without a system message the notes become one; without a user message history and examples come last.
 

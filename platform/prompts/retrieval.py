@@ -1,4 +1,4 @@
-"""Which of a revision's examples go into a prompt: rows in, a `Serving` out, kept in memory for the next request."""
+"""A revision's rows as a `Serving` that chooses and renders, kept in memory for the next request."""
 
 import threading
 from collections import OrderedDict
@@ -19,7 +19,7 @@ class IndexNotReady(Conflict):
 
     def __init__(self, number: int) -> None:
         super().__init__(
-            f"The examples of revision {number} are still being indexed; try again in {RETRY_AFTER_S} seconds.",
+            f"The examples of revision {number} are being indexed; try again in {RETRY_AFTER_S} seconds.",
             retry_after=RETRY_AFTER_S,
         )
 
@@ -108,7 +108,9 @@ def _made(revision: Revision, lines: list[Line], stored: bytes) -> Serving:
         content_hash=revision.content_hash,
         model=revision.model,
         parameters=revision.parameters,
-        messages=tuple((message["role"], templates.parse(message["content"])) for message in revision.messages),
+        messages=tuple(
+            (message["role"], templates.parse(message["content"])) for message in revision.messages
+        ),
         examples=examples_of(lines),
         notes=tuple(line for line in lines if line.content.kind != ContextItem.Kind.EXAMPLE),
         index=tfidf.Index.from_bytes(stored) if stored else None,
@@ -117,5 +119,7 @@ def _made(revision: Revision, lines: list[Line], stored: bytes) -> Serving:
 
 
 def _weight(lines: list[Line], stored: bytes) -> int:
-    texts = sum(len(line.content.input) + len(line.content.output) + len(line.content.text) + 300 for line in lines)
+    texts = sum(
+        len(line.content.input) + len(line.content.output) + len(line.content.text) + 300 for line in lines
+    )
     return texts + UNPACKED * len(stored) + 10_000

@@ -34,7 +34,7 @@ class Whole(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-# --- in --------------------------------------------------------------------------------------------------------------
+# --- in -----------------------------------------------------------------------------------------------------
 
 
 class PromptRequest(StrictSerializer):
@@ -83,7 +83,9 @@ class RenderRequest(StrictSerializer):
     label = Text(required=False)  # type: ignore[assignment]  # DRF takes declared fields off the class
     revision = Whole(required=False, min_value=1, max_value=LARGEST_NUMBER)
     variables = serializers.DictField(required=False, default=dict)
-    unit = Text(required=False, max_length=LONGEST_UNIT, help_text="picks the arm of a rollout, always the same")
+    unit = Text(
+        required=False, max_length=LONGEST_UNIT, help_text="picks the arm of a rollout, always the same"
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("label" in attrs) == ("revision" in attrs):
@@ -91,7 +93,7 @@ class RenderRequest(StrictSerializer):
         return attrs
 
 
-# --- out -------------------------------------------------------------------------------------------------------------
+# --- out ----------------------------------------------------------------------------------------------------
 
 
 class PartsShown(serializers.Serializer[Any]):

@@ -56,16 +56,17 @@ def create_revision(
 ) -> tuple[Revision, bool]:
     """There is a revision of this prompt with exactly this content; says whether it is new.
 
-    The same content is the same revision, whoever sends it and how often; note and parent are then those of the
-    first time. Numbers count up from 1 without gaps. Up to `MOST_INDEXED_AT_ONCE` examples are indexed here; a larger
-    revision waits for `prompts.tasks.build_index`, which the caller rings for.
+    The same content is the same revision, whoever sends it and how often; note and parent are then those of
+    the first time. Numbers count up from 1 without gaps. Up to `MOST_INDEXED_AT_ONCE` examples are indexed
+    here; a larger revision waits for `prompts.tasks.build_index`, which the caller rings for.
 
     Args:
         messages: `{"role", "content"}` in order; contents are templates.
         model: `connection/model`, or a model of the default connection.
         parameters: sent with every call.
         context: in order; equal lines of the prompt share one row.
-        strategy: `all`, or `similar` with `k` examples chosen for each input (lessons and facts always stand).
+        strategy: `all`, or `similar` with `k` examples chosen for each input (lessons and facts always
+            stand).
         parent: what it was made from; the newest revision where nothing is said.
 
     Raises:
@@ -93,7 +94,7 @@ def create_revision(
 
 
 def set_parts(*, prompt: Prompt, gate: int, dev: int, teach: int, by: Actor, now: dt.datetime) -> Prompt:
-    """New groups of verdicts of this prompt are split in these shares (percent); groups that have a part keep it.
+    """New groups of verdicts of this prompt are split in these shares (percent); others keep their part.
 
     Raises:
         Invalid: a share is outside 0 to 100, or they do not make 100.
@@ -103,7 +104,9 @@ def set_parts(*, prompt: Prompt, gate: int, dev: int, teach: int, by: Actor, now
         if not 0 <= share <= 100:
             raise Invalid(FieldError(name, f"is {share}; give a share from 0 to 100 percent"))
     if sum(shares.values()) != 100:
-        raise Invalid(FieldError("teach", f"gate, dev and teach make {sum(shares.values())}; they must make 100"))
+        raise Invalid(
+            FieldError("teach", f"gate, dev and teach make {sum(shares.values())}; they must make 100")
+        )
     with transaction.atomic():
         locked = Prompt.objects.select_for_update(no_key=True).get(pk=prompt.pk)
         before = {"gate": locked.gate_share, "dev": locked.dev_share, "teach": locked.teach_share}
@@ -128,14 +131,16 @@ def label_named(*, prompt: Prompt, name: str) -> Label:
 def point_label(*, label: Label, revision: Revision, now: dt.datetime) -> Label:
     """The label points at this revision: the only writer of that. A repeat changes the moment alone.
 
-    For `releases`, which holds the label's lock, has its reason, and writes the release and the audit event in the
-    same transaction.
+    For `releases`, which holds the label's lock, has its reason, and writes the release and the audit event
+    in the same transaction.
 
     Raises:
         Invalid: the revision belongs to another prompt.
     """
     if revision.prompt_id != label.prompt_id:
-        raise Invalid(FieldError("revision", f"{revision.number} belongs to another prompt than label {label.name!r}"))
+        raise Invalid(
+            FieldError("revision", f"{revision.number} belongs to another prompt than label {label.name!r}")
+        )
     label.revision, label.pointed_at = revision, now
     label.save(update_fields=["revision", "pointed_at"])
     return label
@@ -164,7 +169,7 @@ def build_index(*, revision_id: int, now: dt.datetime) -> bool:
     return True
 
 
-# --- a revision's rows -----------------------------------------------------------------------------------------------
+# --- a revision's rows --------------------------------------------------------------------------------------
 
 
 def _postings_at_once(content: Content) -> bytes | None:

@@ -1,7 +1,7 @@
 """Logic-less templates: `{{ name }}` is a variable, everything else is literal text.
 
-There is nothing to call, nothing to loop and no attribute to reach, so a template cannot compute; and values are put
-in once and never looked at again, so a value that looks like a template stays text.
+There is nothing to call, nothing to loop and no attribute to reach, so a template cannot compute; and values
+are put in once and never looked at again, so a value that looks like a template stays text.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""From what production sent to the variables of a template, and back to the text that texts are compared by."""
+"""From what production sent to the variables of a template, and to the text that inputs are compared by."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def variables_of(
     """The variables of an input by name, and the turns of the conversation before it.
 
     A string is the variable `input`; an object is the variables by name; of messages the last user content is
-    `input`, and the user's and the assistant's turns before it are the history. Variables that came along go before
-    what an input holds; beside messages they stand alone and without history, because such messages are mostly what
-    was rendered from them.
+    `input`, and the user's and the assistant's turns before it are the history. Variables that came along go
+    before what an input holds; beside messages they stand alone and without history, because such messages
+    are mostly what was rendered from them.
 
     Args:
         input: a string, an object, or messages `[{"role", "content"}]`, as JSON gave them.
@@ -44,7 +44,7 @@ def variables_of(
 
 
 def text_of(variables: Mapping[str, Any]) -> str:
-    """The text by which inputs are compared and examples chosen: `input`, else all values in the order of names."""
+    """The text by which inputs are compared and examples chosen: `input`, else all values by order of name."""
     if INPUT in variables:
         return as_text(variables[INPUT])
     return "\n".join(as_text(variables[name]) for name in sorted(variables))
@@ -58,7 +58,9 @@ def as_text(value: Any) -> str:
 def content_text(content: Any) -> str:
     """The text of a message's content, which may be a list of parts of which some are text."""
     if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+        return "\n".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
     return "" if content is None else as_text(content)
 
 
@@ -66,7 +68,9 @@ def _of_messages(messages: Any) -> tuple[dict[str, Any], list[Turn]]:
     turns = [turn for turn in messages if isinstance(turn, dict)] if isinstance(messages, Sequence) else []
     last = max((place for place, turn in enumerate(turns) if turn.get("role") == "user"), default=None)
     if last is None:
-        raise NoInput("input: holds no message of the role user; send a string, an object, or messages with one")
+        raise NoInput(
+            "input: holds no message of the role user; send a string, an object, or messages with one"
+        )
     history = [
         {"role": turn["role"], "content": content_text(turn.get("content"))}
         for turn in turns[:last]

@@ -21,7 +21,7 @@ NOBODY = 65534
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A new data folder at a short path that every account may pass; pytest's own are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="ratchet-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="ratchet-config-"))
     folder.chmod(0o755)
     yield folder / "var"
     shutil.rmtree(folder)
@@ -30,7 +30,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def template() -> Iterator[Path]:
     """A data folder whose cluster is made, once, to be copied."""
-    folder = Path(tempfile.mkdtemp(prefix="ratchet-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="ratchet-config-"))
     folder.chmod(0o755)
     server = Postgres(DataFolder(folder), report=lambda sentence: None)
     server.start()

@@ -27,7 +27,7 @@ def answers(server: Postgres) -> bool:
 
 
 def pid_file(server: Postgres, pid: int) -> str:
-    return f"{pid}\n{server.cluster}\n1700000000\n5432\n{server.sockets}\n\n  1 1\nready   \n"
+    return f"{pid}\n{server.cluster}\n1700000000\n5432\n/tmp\n\n  1 1\nready   \n"
 
 
 @pytest.fixture
@@ -138,12 +138,15 @@ class TestPaths:
         "name", ["with space", 'it\'s "quoted", and more', "d" * 60 + "/" + "e" * 60, "ünïcode%20"]
     )
     def test_starts_below_any_path_with_its_socket_closed_to_others(self, home, name):
-        server = Postgres(DataFolder(home / name), report=lambda sentence: None)
+        folder = DataFolder(home / name)
+        server = Postgres(folder, report=lambda sentence: None)
         server.start()
         assert answers(server)
         assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
         assert len(os.fsencode(server.sockets / ".s.PGSQL.5432")) <= 100
         server.stop()
+        folder.release()
+        assert server.sockets.is_relative_to(home) or not server.sockets.parent.exists()
 
     def test_refuses_a_short_folder_somebody_else_made(self, home, monkeypatch, tmp_path):
         deep = DataFolder(home / ("d" * 120))

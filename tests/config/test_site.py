@@ -10,8 +10,8 @@ from config.launcher import LaunchError, Site, programs
 
 
 @pytest.fixture
-def sites():
-    """Sites are made here, so that each is stopped whatever happens."""
+def sites(home):
+    """Sites are made here, so that each is stopped whatever happens, before its folder goes."""
     made: list[Site] = []
 
     def make(home, port=8000, **options) -> Site:

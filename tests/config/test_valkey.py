@@ -69,8 +69,10 @@ def test_listens_at_no_port_and_forgets_nothing_for_want_of_memory(broker):
 
 @pytest.mark.parametrize("name", ["with space", "d" * 60 + "/" + "e" * 60, "100%25"])
 def test_is_reached_by_celery_below_any_path(home, name):
-    broker = Valkey(DataFolder(home / name))
+    folder = DataFolder(home / name)
+    broker = Valkey(folder)
     broker.start()
     put(broker, "heard")
     assert take(broker) == "heard"
     broker.stop()
+    folder.release()

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 OK = {
     "choices": [{"message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}],
@@ -44,7 +44,7 @@ class EndpointServer:
         """As an entry of OUTBOUND_ALLOW."""
         return f"{self.host}:{self.port}"
 
-    def __enter__(self) -> "EndpointServer":
+    def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._ready = threading.Event()
@@ -89,7 +89,9 @@ class EndpointServer:
     async def _speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):
             first, *lines = head.decode("latin-1").strip().split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             path = first.split(" ")[1]
             request = Request(path, headers, body)
@@ -165,7 +167,9 @@ def bomb(n_bytes: int) -> bytes:
 MODES: dict[str, Mode] = {
     "ok": plain(200, OK),
     "ok-gzip": plain(200, zlib.compress(json.dumps(OK).encode(), wbits=31), "Content-Encoding: gzip"),
-    "no-usage": plain(200, {"choices": [{"message": {"content": "Paris"}}], "usage": {"prompt_tokens": "many"}}),
+    "no-usage": plain(
+        200, {"choices": [{"message": {"content": "Paris"}}], "usage": {"prompt_tokens": "many"}}
+    ),
     "parts": plain(
         200, {"choices": [{"message": {"content": [{"type": "text", "text": "Pa"}, {"text": "ris"}]}}]}
     ),

@@ -6,7 +6,8 @@ from connections import addresses
 
 
 @pytest.mark.parametrize(
-    "text", ["https://api.example.org/v1", "http://127.0.0.1:8080", "http://[::1]:9/v1", "HTTPS://Bücher.example/x"]
+    "text",
+    ["https://api.example.org/v1", "http://127.0.0.1:8080", "http://[::1]:9/v1", "HTTPS://Bücher.example/x"],
 )
 def test_takes_plain_addresses(text: str) -> None:
     assert addresses.checked(f"{text}/") == addresses.checked(text)

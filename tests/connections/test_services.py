@@ -1,5 +1,7 @@
 """Connections are saved once per name, their secrets go nowhere else, and models find them."""
 
+from typing import Any
+
 import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -25,9 +27,9 @@ def admin(project: Project) -> Actor:
     return factories.an_actor(project)
 
 
-def save(by: Actor, base_url: str = "https://api.example.org/v1", **options: object) -> Connection:
-    values = {"name": "main", "base_url": base_url, "secret": None, **options}
-    return services.save_connection(**values, by=by, now=clock.now())[0]  # type: ignore[arg-type]  # one helper for all
+def save(by: Actor, base_url: str = "https://api.example.org/v1", **options: Any) -> Connection:
+    values: dict[str, Any] = {"name": "main", "base_url": base_url, "secret": None, **options}
+    return services.save_connection(**values, by=by, now=clock.now())[0]
 
 
 class TestSaveConnection:
@@ -35,7 +37,11 @@ class TestSaveConnection:
         first = save(admin, secret="sk-canary", concurrency=3)
         second = save(admin, "https://api.example.org/v2", concurrency=4)
         assert first.pk == second.pk
-        assert (second.base_url, second.concurrency, second.has_secret) == ("https://api.example.org/v2", 4, True)
+        assert (second.base_url, second.concurrency, second.has_secret) == (
+            "https://api.example.org/v2",
+            4,
+            True,
+        )
 
     @pytest.mark.parametrize(
         "address", ["https://evil.example/v1", "http://api.example.org/v1", "https://api.example.org:8443/v1"]
@@ -69,7 +75,11 @@ class TestSaveConnection:
         save(admin)
         save(admin, "https://other.example")
         events = list(AuditEvent.objects.filter(verb__startswith="connection.").order_by("pk"))
-        assert [event.verb for event in events] == ["connection.create", "connection.update", "connection.update"]
+        assert [event.verb for event in events] == [
+            "connection.create",
+            "connection.update",
+            "connection.update",
+        ]
         assert events[0].before is None
         assert events[1].after is not None
         assert events[1].after["secret_replaced"] is True
@@ -103,7 +113,7 @@ class TestSaveConnection:
             ("secret", "x" * 4_001),
         ],
     )
-    def test_refuses_a_bad_value_by_the_name_of_its_field(self, admin: Actor, field: str, value: object) -> None:
+    def test_refuses_a_bad_value_by_the_name_of_its_field(self, admin: Actor, field: str, value: Any) -> None:
         with pytest.raises(Invalid) as caught:
             save(admin, **{field: value})
         assert [error.field for error in caught.value.errors] == [field]
@@ -121,7 +131,9 @@ class TestResolve:
         assert (found.concurrency, found.allowance_key) == (5, f"connection:{row.pk}")
         assert found.secret() == "sk-canary"
 
-    def test_shows_no_secret_in_its_repr_and_has_none_in_its_identity(self, admin: Actor, project: Project) -> None:
+    def test_shows_no_secret_in_its_repr_and_has_none_in_its_identity(
+        self, admin: Actor, project: Project
+    ) -> None:
         save(admin, secret="sk-canary")
         found = queries.resolve(project.pk, "main/x")
         assert "canary" not in repr(found)
@@ -137,7 +149,11 @@ class TestResolve:
     def test_falls_back_to_the_default_connection(self, project: Project, settings: Settings) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "http://127.0.0.1:9/v1/", "sk-canary"
         found = queries.resolve(project.pk, "meta-llama/Llama-3")
-        assert (found.connection_id, found.base_url, found.model) == (None, "http://127.0.0.1:9/v1", "meta-llama/Llama-3")
+        assert (found.connection_id, found.base_url, found.model) == (
+            None,
+            "http://127.0.0.1:9/v1",
+            "meta-llama/Llama-3",
+        )
         assert found.secret() == "sk-canary"
         assert "canary" not in repr(found)
 

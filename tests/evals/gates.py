@@ -1,6 +1,5 @@
 """Prompts under a policy, and runs that are answered by hand: what gate and looks are tried on."""
 
-import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -103,20 +102,26 @@ def start(site: Site, revision: Revision, **asked: Any) -> Run:
 def play(run: Run, answer: Answer = right, *, baseline: Answer = right) -> Run:
     """Answer everything that waits, in the run and in its baseline, and conclude both."""
     if run.baseline is not None:
-        _answer(run.baseline, baseline)
-    _answer(run, answer)
+        finish(run.baseline, baseline)
+    finish(run, answer)
     run.refresh_from_db()
     return run
 
 
-def _answer(run: Run, answer: Answer) -> None:
+def finish(run: Run, answer: Answer) -> None:
+    """Answer everything that waits in the run, and conclude it if that can be."""
+    fill(run, answer)
+    runs.conclude(run.pk, now=clock.now())
+
+
+def fill(run: Run, answer: Answer) -> None:
+    """Answer everything that waits in the run."""
     now = clock.now()
     work.start(run, now=now)
     claimed = work.claim(run, want=10_000, worker="hand", now=now)
     results = Result.objects.select_related("case").in_bulk([one.result_id for one in claimed])
     panel = Panel(run.scorers)
     work.finish(run, [_finished(one, results[one.result_id].case, answer, panel) for one in claimed], now=now)
-    runs.conclude(run.pk, now=now + dt.timedelta(seconds=1))
 
 
 def _finished(one: work.Work, case: GoldenCase, answer: Answer, panel: Panel) -> Finished:

@@ -1,13 +1,14 @@
 """The API of golden sets, policies and runs: who may, what comes back, what is refused."""
 
+import contextlib
 import gzip
 import json
 
+import celery
 import pytest
 from django.urls import reverse
 
 from core import clock
-from evals import api
 from evals.models import GoldenCase, GoldenSet, Look, Run
 from evals.services import runs
 from projects.models import AuditEvent, Role
@@ -57,14 +58,25 @@ class Client:
 
 
 @pytest.fixture
-def bells(monkeypatch):
-    rung = []
-    monkeypatch.setattr(api.bells, "ring", lambda *bell: rung.append(bell))
-    return rung
+def rung(monkeypatch, django_capture_on_commit_callbacks):
+    """`with rung() as bells:` collects the bells that the broker would get once the block is committed."""
+
+    @contextlib.contextmanager
+    def listen():
+        bells = []
+        monkeypatch.setattr(
+            celery.current_app._get_current_object(),
+            "send_task",
+            lambda name, args, **_: bells.append((name, *args)),
+        )
+        with django_capture_on_commit_callbacks(execute=True):
+            yield bells
+
+    return listen
 
 
 @pytest.fixture
-def site(bells):
+def site():
     return a_site(n_cases=4)
 
 
@@ -328,8 +340,9 @@ class TestStartRun:
         whole = {**free, "scorers": [{"name": "exact_match"}], **changes}
         return {name: value for name, value in whole.items() if value is not None}
 
-    def test_is_accepted_with_its_address_and_rings(self, call, bells):
-        answer = call.post("runs", self.body())
+    def test_is_accepted_with_its_address_and_rings(self, call, rung):
+        with rung() as bells:
+            answer = call.post("runs", self.body())
         run = Run.objects.get()
         assert answer.status_code == 202
         assert answer.json()["id"] == run.pk
@@ -337,9 +350,12 @@ class TestStartRun:
         assert answer["Location"].endswith(reverse("evals:api-run-detail", args=[run.pk]))
         assert bells == [("evals.tasks.drain", run.pk)]
 
-    def test_rings_for_the_baseline_too(self, call, site, bells):
+    def test_rings_for_the_baseline_too(self, call, site, rung):
         a_revision(site.prompt, site.by, "candidate")
-        answer = call.post("runs", {"target": {"prompt": "intent", "revision": 2}, "policy": "production"})
+        with rung() as bells:
+            answer = call.post(
+                "runs", {"target": {"prompt": "intent", "revision": 2}, "policy": "production"}
+            )
         run = Run.objects.get(pk=answer.json()["id"])
         assert bells == [("evals.tasks.drain", run.baseline_id), ("evals.tasks.drain", run.pk)]
 
@@ -421,7 +437,7 @@ class TestStartRun:
         answer = call.post("runs", self.body(golden_set="empty"))
         assert (answer.status_code, fields(answer)) == (422, ["golden_set"])
 
-    def test_a_run_of_another_project_is_no_baseline(self, call, bells):
+    def test_a_run_of_another_project_is_no_baseline(self, call):
         theirs = a_site(n_cases=1)
         run = start(theirs, theirs.active, golden_set="exam", part="gate", scorers=[gates.EXACT])
         assert call.post("runs", self.body(baseline=run.pk)).status_code == 404
@@ -520,10 +536,11 @@ class TestResults:
 
 
 class TestMoves:
-    def test_pause_resume_and_cancel(self, call, site, bells):
+    def test_pause_resume_and_cancel(self, call, site, rung):
         run = start(site, a_revision(site.prompt, site.by, "candidate"))
         assert call.post(f"runs/{run.pk}/pause").json()["state"] == "paused"
-        assert call.post(f"runs/{run.pk}/resume").json()["state"] == "queued"
+        with rung() as bells:
+            assert call.post(f"runs/{run.pk}/resume").json()["state"] == "queued"
         assert bells == [("evals.tasks.drain", run.pk)]
         cancelled = call.post(f"runs/{run.pk}/cancel")
         assert cancelled.json()["state"] == "cancelled"
@@ -531,8 +548,9 @@ class TestMoves:
         assert call.post(f"runs/{run.pk}/resume").status_code == 409
         assert Look.objects.get().returned_at is not None
 
-    def test_cancelling_a_baseline_wakes_its_candidates(self, call, site, bells):
+    def test_cancelling_a_baseline_wakes_its_candidates(self, call, site, rung):
         run = start(site, a_revision(site.prompt, site.by, "candidate"))
-        call.post(f"runs/{run.baseline_id}/cancel")
+        with rung() as bells:
+            call.post(f"runs/{run.baseline_id}/cancel")
         assert bells == [("evals.tasks.drain", run.pk)]
         assert not runs.conclude(run.pk, now=clock.now())

@@ -132,6 +132,20 @@ class TestGoldenSets:
         assert done == golden.Added(1, 2, 0, 0)
         assert [(error.field, error.index) for error in errors] == [("id", 1)]
 
+    def test_a_part_never_moves(self, by, exam):
+        self.add(exam, by, content("a", part="gate"), content("b", part="gate"))
+        done, errors = self.add(exam, by, content("a", part="dev"), content("b", "no", part="gate"))
+        assert done == golden.Added(1, 0, 1, 0)
+        assert [(error.field, error.index) for error in errors] == [("part", 0)]
+
+    def test_a_known_case_without_a_part_keeps_its_own(self, by, exam):
+        for n in range(20):
+            row = {"id": f"case {n}", "input": f"question {n}"}
+            self.add(exam, by, cases.read({**row, "part": "anchor"}))
+            assert self.add(exam, by, cases.read(row))[0].unchanged == 1
+            assert self.add(exam, by, cases.read({**row, "expected": "new"}))[0].changed == 1
+        assert set(exam.cases.values_list("part", flat=True)) == {"anchor"}
+
     def test_versions_never_change(self, by, exam):
         self.add(exam, by, content("a"), content("b"))
         first, _ = self.cut(exam, by)

@@ -220,9 +220,9 @@ class TestConclude:
     def test_waits_for_its_baseline(self):
         site = a_site(n_cases=2)
         run = start(site, a_revision(site.prompt, site.by, "candidate"))
-        gates._answer(run, gates.right)
+        gates.finish(run, gates.right)
         assert Run.objects.get(pk=run.pk).state == "running"
-        gates._answer(run.baseline, gates.right)
+        gates.finish(run.baseline, gates.right)
         assert runs.conclude(run.pk, now=clock.now())
         assert Run.objects.get(pk=run.pk).gate is not None
 
@@ -304,6 +304,13 @@ class TestConclude:
         assert run.gate["left_out"] == 1
         assert run.gate["difference"]["n"] == 59
         assert run.gate["scorers"][0]["worse"] == []
+
+    def test_cases_that_the_baselines_context_answers_leave_too(self):
+        site = a_site(n_cases=60)
+        taught = a_revision(site.prompt, site.by, "taught", examples=["question 7", "QUESTION 8."])
+        prompts.point_label(label=site.label, revision=taught, now=clock.now())
+        run = play(start(site, a_revision(site.prompt, site.by, "untaught")), gates.wrong_on("question 7"))
+        assert (run.gate["left_out"], run.gate["scorers"][0]["worse"]) == (2, [])
 
     def test_too_many_cases_left_out_decide_nothing(self):
         site = a_site(n_cases=20)

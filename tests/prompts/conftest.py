@@ -1,6 +1,7 @@
 """Prompts to test with."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,13 +41,14 @@ def nothing_remembered() -> Iterator[None]:
 
 def examples(n: int, start: int = 0) -> list[ContextLine]:
     return [
-        ContextLine("example", input=f"question number {i}", output=f"answer {i}") for i in range(start, start + n)
+        ContextLine("example", input=f"question number {i}", output=f"answer {i}")
+        for i in range(start, start + n)
     ]
 
 
-def a_revision(prompt: Prompt, by: Actor, **options: object) -> Revision:
-    values = {"messages": MESSAGES, "model": "main/gpt-x", **options}
-    return services.create_revision(prompt=prompt, **values, by=by, now=clock.now())[0]  # type: ignore[arg-type]  # one helper for all
+def a_revision(prompt: Prompt, by: Actor, **options: Any) -> Revision:
+    values: dict[str, Any] = {"messages": MESSAGES, "model": "main/gpt-x", **options}
+    return services.create_revision(prompt=prompt, **values, by=by, now=clock.now())[0]
 
 
 def point(prompt: Prompt, revision: Revision, name: str = "production") -> None:

@@ -27,7 +27,9 @@ def key(project: Project) -> str:
 def released(prompt: Prompt, admin: Actor) -> Revision:
     lessons = [ContextLine("lesson", text="Be brief", tags=("tone",))]
     context = [*examples(30), *lessons]
-    revision = a_revision(prompt, admin, context=context, strategy="similar", k=2, parameters={"temperature": 0})
+    revision = a_revision(
+        prompt, admin, context=context, strategy="similar", k=2, parameters={"temperature": 0}
+    )
     point(prompt, revision)
     return revision
 
@@ -77,7 +79,10 @@ class TestPrompts:
         services.label_named(prompt=released.prompt, name="staging")
         with django_assert_num_queries(4):
             shown = send(client, "get", "/intent", key).json()
-        assert shown["labels"] == [{"name": "production", "revision": 1}, {"name": "staging", "revision": None}]
+        assert shown["labels"] == [
+            {"name": "production", "revision": 1},
+            {"name": "staging", "revision": None},
+        ]
         assert (shown["name"], shown["newest"]) == ("intent", 1)
 
 
@@ -154,7 +159,14 @@ class TestRevisions:
         assert not ContextItem.objects.exists()
 
     @pytest.mark.parametrize(
-        "text", ["{% load x %}{% debug %}", "{m.__class__}", "%s ${x}", "<script>alert(1)</script>", "\u202e‮​"]
+        "text",
+        [
+            "{% load x %}{% debug %}",
+            "{m.__class__}",
+            "%s ${x}",
+            "<script>alert(1)</script>",
+            "\u202e\u2066\u200b",
+        ],
     )
     def test_hostile_text_is_text(self, client: Client, key: str, prompt: Prompt, text: str) -> None:
         body = {**REVISION, "messages": [{"role": "user", "content": text}]}
@@ -173,7 +185,9 @@ class TestRevisions:
         """2,001 of them; the bell is rung after the commit, and the broker may be down."""
         rung: list[tuple[str, tuple[int, ...]]] = []
         monkeypatch.setattr("core.bells.ring_now", lambda name, *ids: rung.append((name, ids)))
-        context = [{"kind": "example", "input": f"question {i}", "output": f"answer {i}"} for i in range(2_001)]
+        context = [
+            {"kind": "example", "input": f"question {i}", "output": f"answer {i}"} for i in range(2_001)
+        ]
         body = {**REVISION, "context": context, "selection": {"strategy": "similar", "k": 2}}
         with django_capture_on_commit_callbacks(execute=True):
             made = send(client, "post", "/intent/revisions", key, body)
@@ -185,10 +199,18 @@ class TestRevisions:
         assert (early.status_code, early.headers["Retry-After"]) == (409, "5")
         assert send(client, "get", "/intent?revision=1", key).status_code == 200
         tasks.build_index(revision.pk)
-        assert send(client, "post", "/intent/render", key, asked).json()["messages"][-2]["content"] == "answer 1500"
+        assert (
+            send(client, "post", "/intent/render", key, asked).json()["messages"][-2]["content"]
+            == "answer 1500"
+        )
 
     def test_are_listed_newest_first_without_their_context(
-        self, client: Client, key: str, released: Revision, admin: Actor, django_assert_num_queries: DjangoAssertNumQueries
+        self,
+        client: Client,
+        key: str,
+        released: Revision,
+        admin: Actor,
+        django_assert_num_queries: DjangoAssertNumQueries,
     ) -> None:
         for number in range(5):
             a_revision(released.prompt, admin, model=f"m{number}")
@@ -217,13 +239,17 @@ class TestReading:
         assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
         assert again.headers["Cache-Control"] == "private, no-cache"
 
-    def test_a_moved_label_has_another_etag(self, client: Client, key: str, released: Revision, admin: Actor) -> None:
+    def test_a_moved_label_has_another_etag(
+        self, client: Client, key: str, released: Revision, admin: Actor
+    ) -> None:
         etag = send(client, "get", "/intent?label=production", key).headers["ETag"]
         point(released.prompt, a_revision(released.prompt, admin, model="b"))
         moved = send(client, "get", "/intent?label=production", key, **{"If-None-Match": etag})
         assert (moved.status_code, moved.json()["number"]) == (200, 2)
 
-    def test_a_label_and_a_number_give_the_same_revision(self, client: Client, key: str, released: Revision) -> None:
+    def test_a_label_and_a_number_give_the_same_revision(
+        self, client: Client, key: str, released: Revision
+    ) -> None:
         by_label = send(client, "get", "/intent?label=production", key)
         by_number = send(client, "get", "/intent?revision=1", key)
         assert by_label.content == by_number.content
@@ -246,7 +272,9 @@ class TestReading:
             ("lable=production", 400),
         ],
     )
-    def test_says_what_is_wrong(self, client: Client, key: str, released: Revision, query: str, status: int) -> None:
+    def test_says_what_is_wrong(
+        self, client: Client, key: str, released: Revision, query: str, status: int
+    ) -> None:
         assert send(client, "get", f"/intent?{query}", key).status_code == status
 
     @pytest.mark.parametrize("name", ["nothing", "%00", "x" * 5_000, "a%20b", "intent%0a"])
@@ -272,7 +300,11 @@ class TestRender:
             assert send(client, "post", "/intent/render", key, asked).content == answer.content
         rendered = answer.json()
         assert set(rendered) == {"revision", "messages", "model", "parameters", "context_ids"}
-        assert (rendered["revision"], rendered["model"], rendered["parameters"]) == (1, "main/gpt-x", {"temperature": 0})
+        assert (rendered["revision"], rendered["model"], rendered["parameters"]) == (
+            1,
+            "main/gpt-x",
+            {"temperature": 0},
+        )
         assert rendered["messages"][0]["content"] == "Sort it.\n\n- Be brief"
         assert rendered["messages"][-3:] == [
             {"role": "user", "content": "question number 17"},
@@ -282,7 +314,9 @@ class TestRender:
         assert len(rendered["context_ids"]) == 3
 
     def test_a_missing_variable_is_named(self, client: Client, key: str, released: Revision) -> None:
-        answer = send(client, "post", "/intent/render", key, {"label": "production", "variables": {"inputs": "x"}})
+        answer = send(
+            client, "post", "/intent/render", key, {"label": "production", "variables": {"inputs": "x"}}
+        )
         assert answer.status_code == 400
         assert fields(answer) == ["variables.input"]
 
@@ -312,7 +346,9 @@ class TestRender:
     def test_what_is_not_there_is_404(self, client: Client, key: str, released: Revision, body: Any) -> None:
         assert send(client, "post", "/intent/render", key, body).status_code == 404
 
-    def test_a_value_that_grows_without_end_is_refused(self, client: Client, key: str, prompt: Prompt) -> None:
+    def test_a_value_that_grows_without_end_is_refused(
+        self, client: Client, key: str, prompt: Prompt
+    ) -> None:
         many = {**REVISION, "messages": [{"role": "user", "content": "{{input}}" * 10_000}]}
         send(client, "post", "/intent/revisions", key, many)
         body = {"revision": 1, "variables": {"input": "x" * 1_000_000}}
@@ -363,14 +399,28 @@ ROUTES: list[tuple[str, str, Any, Scope]] = [
 @pytest.mark.parametrize(("method", "path", "body", "scope"), ROUTES)
 class TestAccess:
     def test_takes_the_scope_and_nothing_else(
-        self, client: Client, project: Project, released: Revision, method: str, path: str, body: Any, scope: Scope
+        self,
+        client: Client,
+        project: Project,
+        released: Revision,
+        method: str,
+        path: str,
+        body: Any,
+        scope: Scope,
     ) -> None:
         for held in set(Scope) - {Scope.APPROVE}:
             answer = send(client, method, path, factories.a_key(project, held), body)
             assert (answer.status_code < 300) == (held == scope), held
 
     def test_takes_the_roles_that_have_the_scope(
-        self, client: Client, project: Project, released: Revision, method: str, path: str, body: Any, scope: Scope
+        self,
+        client: Client,
+        project: Project,
+        released: Revision,
+        method: str,
+        path: str,
+        body: Any,
+        scope: Scope,
     ) -> None:
         for role in Role.values:
             client.force_login(factories.a_member(project, role))

@@ -12,7 +12,7 @@ from core import clock
 from core.problems import Invalid
 from projects.access import Actor
 from projects.models import AuditEvent, Project
-from prompts import queries, services, tasks
+from prompts import queries, retrieval, services, tasks
 from prompts.content import ContextLine
 from prompts.models import ContextItem, Label, Prompt, Revision, RevisionContext, RevisionIndex
 from prompts.retrieval import IndexNotReady
@@ -70,7 +70,9 @@ class TestCreateRevision:
         a_revision(prompt, admin, context=examples(3))
         second = a_revision(prompt, admin, context=examples(4, start=1))
         assert ContextItem.objects.count() == 5
-        assert [line.input for line in queries.context_lines(second)] == [line.input for line in examples(4, start=1)]
+        assert [line.input for line in queries.context_lines(second)] == [
+            line.input for line in examples(4, start=1)
+        ]
 
     def test_keeps_the_parent_it_is_told(self, prompt: Prompt, admin: Actor) -> None:
         first = a_revision(prompt, admin)
@@ -134,7 +136,9 @@ class TestCreateRevision:
             counts.append(len(captured))
         assert counts[0] == counts[1] <= 14
 
-    def test_the_database_refuses_a_second_revision_of_the_same_content(self, prompt: Prompt, admin: Actor) -> None:
+    def test_the_database_refuses_a_second_revision_of_the_same_content(
+        self, prompt: Prompt, admin: Actor
+    ) -> None:
         first = a_revision(prompt, admin)
         first.pk, first.number = None, 9
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -172,7 +176,12 @@ class TestIndex:
         assert len(queries.serving(revision).render({"input": "question number 7"}).context_ids) == 2
 
     @pytest.mark.parametrize(
-        "options", [{"context": examples(2)}, {"strategy": "similar", "k": 2}, {"context": [ContextLine("fact", text="x")]}]
+        "options",
+        [
+            {"context": examples(2)},
+            {"strategy": "similar", "k": 2},
+            {"context": [ContextLine("fact", text="x")]},
+        ],
     )
     def test_is_not_needed_without_similar_examples(
         self, prompt: Prompt, admin: Actor, options: dict[str, Any]
@@ -193,7 +202,10 @@ class TestIndex:
         assert tasks.build_index(revision.pk) is True
         assert tasks.build_index(revision.pk) is False
         revision.refresh_from_db()
-        assert queries.serving(revision).render({"input": "question number 3"}).messages[-2]["content"] == "answer 3"
+        assert (
+            queries.serving(revision).render({"input": "question number 3"}).messages[-2]["content"]
+            == "answer 3"
+        )
 
     def test_is_the_same_whoever_builds_it(
         self, prompt: Prompt, admin: Actor, monkeypatch: pytest.MonkeyPatch
@@ -226,20 +238,21 @@ class TestServing:
         with django_assert_num_queries(0):
             assert queries.serving(revision) is serving
             for i in range(20):
-                assert serving.render({"input": f"question number {i}"}).messages[-2]["content"] == f"answer {i}"
+                assert (
+                    serving.render({"input": f"question number {i}"}).messages[-2]["content"] == f"answer {i}"
+                )
 
     def test_memory_is_bounded(self, prompt: Prompt, admin: Actor) -> None:
-        from prompts import retrieval
-
-        retrieval.recent = retrieval.Recent(60_000)
-        first, second, huge = (a_revision(prompt, admin, model=m, context=examples(n)) for m, n in [("a", 50), ("b", 50), ("c", 500)])
+        """Fifty lines weigh about 26,000 here: one such revision fits, and the earlier one makes room."""
+        retrieval.recent = retrieval.Recent(40_000)
+        first, second = (a_revision(prompt, admin, model=model, context=examples(50)) for model in "ab")
+        huge = a_revision(prompt, admin, model="c", context=examples(500))
         kept = queries.serving(first)
         assert queries.serving(first) is kept
-        queries.serving(second)
-        queries.serving(huge)
-        assert queries.serving(second) is queries.serving(second)
-        assert queries.serving(first) is not kept
+        newer = queries.serving(second)
         assert queries.serving(huge) is not queries.serving(huge)
+        assert queries.serving(second) is newer
+        assert queries.serving(first) is not kept
 
 
 class TestParts:

@@ -1,5 +1,6 @@
 """Templates are logic-less: a name between double braces is a variable, anything else is text or refused."""
 
+import contextlib
 import time
 
 import pytest
@@ -65,11 +66,11 @@ def test_refuses_anything_but_a_name_between_double_braces(text: str) -> None:
         templates.parse(text)
 
 
-@pytest.mark.parametrize("text", ["{{" * 100_000, "}}" * 100_000, "{{a}}" * 40_000, "{{" + " " * 200_000, "{" * 200_000])
+@pytest.mark.parametrize(
+    "text", ["{{" * 100_000, "}}" * 100_000, "{{a}}" * 40_000, "{{" + " " * 200_000, "{" * 200_000]
+)
 def test_costs_no_more_than_the_text_is_long(text: str) -> None:
     started = time.process_time()
-    try:
+    with contextlib.suppress(templates.BadTemplate):
         templates.parse(text)
-    except templates.BadTemplate:
-        pass
     assert time.process_time() - started < 5

@@ -34,7 +34,10 @@ def test_reads_contents_that_are_parts() -> None:
 
 def test_variables_that_came_along_go_first() -> None:
     assert variables.variables_of("asked", {"tone": "warm"}) == ({"input": "asked", "tone": "warm"}, [])
-    assert variables.variables_of({"input": "a", "tone": "cold"}, {"tone": "warm"})[0] == {"input": "a", "tone": "warm"}
+    assert variables.variables_of({"input": "a", "tone": "cold"}, {"tone": "warm"})[0] == {
+        "input": "a",
+        "tone": "warm",
+    }
 
 
 def test_beside_messages_variables_stand_alone() -> None:
@@ -55,7 +58,8 @@ def test_texts_are_compared_by_input_else_by_all_values_in_the_order_of_names() 
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("é", "é"), (2, "2"), (1.5, "1.5"), (True, "true"), (None, "null"), ({"a": ["é"]}, '{"a": ["é"]}')]
+    ("value", "text"),
+    [("é", "é"), (2, "2"), (1.5, "1.5"), (True, "true"), (None, "null"), ({"a": ["é"]}, '{"a": ["é"]}')],
 )
 def test_values_that_are_no_text_stand_as_json(value: object, text: str) -> None:
     assert variables.as_text(value) == text

@@ -19,9 +19,7 @@ from tests.reviews.desk import NO, YES
 pytestmark = pytest.mark.django_db
 
 
-def give(
-    item: Item, by: Actor, answers: dict[str, Any] = YES, correction: str | None = None, why: str = "so"
-):
+def give(item: Item, by: Actor, answers: dict[str, Any] = YES, correction: str | None = None, why: str = "so"):
     return adjudication.adjudicate(
         item_id=item.pk, answers=answers, correction=correction, rationale=why, by=by, now=clock.now()
     )

@@ -159,9 +159,7 @@ class TestSetUp:
             ("queues/intents/next", {"skip": 1}, "skip"),
         ],
     )
-    def test_refuses_bad_input_and_names_the_field(
-        self, engineer, queue, path: str, body: Any, field: str
-    ) -> None:
+    def test_refuses_bad_input_and_names_the_field(self, engineer, queue, path: str, body: Any, field: str) -> None:
         before = [model.objects.count() for model in (Rubric, Queue, Item, SamplingRule)]
         answer = engineer.post(path, body)
         assert answer.status_code == 400
@@ -244,9 +242,7 @@ class TestDesk:
             ({"reviewer": "key:other"}, 400, "reviewer"),
         ],
     )
-    def test_refuses_a_bad_review(
-        self, reviewer, queue: Queue, change, status: int, field: str | None
-    ) -> None:
+    def test_refuses_a_bad_review(self, reviewer, queue: Queue, change, status: int, field: str | None) -> None:
         desk.filled(queue, "one")
         item = reviewer.post("queues/intents/next").json()
         answer = reviewer.post(f"items/{item['id']}/review", {**review_of(item), **change})
@@ -272,8 +268,7 @@ class TestDesk:
         assert given[0].content == given[1].content
         item = given[0].json()
         kept = [
-            reviewer.post(f"items/{item['id']}/review", review_of(item), **{"Idempotency-Key": "two"})
-            for _ in "ab"
+            reviewer.post(f"items/{item['id']}/review", review_of(item), **{"Idempotency-Key": "two"}) for _ in "ab"
         ]
         assert kept[0].content == kept[1].content
         assert Review.objects.count() == 1
@@ -303,17 +298,13 @@ class TestDesk:
 
 
 class TestVerdict:
-    def test_is_given_by_an_adjudicator_with_a_rationale(
-        self, engineer, reviewer, project, queue: Queue
-    ) -> None:
+    def test_is_given_by_an_adjudicator_with_a_rationale(self, engineer, reviewer, project, queue: Queue) -> None:
         engineer.post("queues", {**QUEUE, "adjudicators": [reviewer.user.email]})
         desk.filled(queue, "one")
         item = Item.objects.get()
         body = {"answers": {"correct": "no"}, "correction": "delivery", "rationale": "late"}
         for rationale in ("", "  ", None, 7):
-            assert (
-                reviewer.post(f"items/{item.pk}/verdict", {**body, "rationale": rationale}).status_code == 400
-            )
+            assert reviewer.post(f"items/{item.pk}/verdict", {**body, "rationale": rationale}).status_code == 400
         other = Caller(project, "review", role=Role.REVIEWER)
         assert other.post(f"items/{item.pk}/verdict", body).status_code == 403
         given = [reviewer.post(f"items/{item.pk}/verdict", body) for _ in range(2)]
@@ -407,9 +398,7 @@ class TestRights:
         item = Item.objects.get().pk
         others = sorted({"ingest", "read", "evaluate", "review", "release", "admin"} - {scope})
         assert self.call(Caller(project, *others), method, path, item).status_code == 403
-        assert self.call(Caller(project, scope), method, path, item).status_code != 403 or path.endswith(
-            "verdict"
-        )
+        assert self.call(Caller(project, scope), method, path, item).status_code != 403 or path.endswith("verdict")
         assert Client().generic(method, f"/api/v1/{path.format(item=item)}").status_code == 401
 
     def test_show_a_stranger_nothing(self, project, queue, method: str, path: str, scope: str) -> None:

@@ -15,9 +15,7 @@ from tests.reviews.desk import NO, YES
 pytestmark = pytest.mark.django_db
 
 
-def judged(
-    prompt: Prompt, *, part: str, answers=NO, correction: str | None = "delivery", **output
-) -> Verdict:
+def judged(prompt: Prompt, *, part: str, answers=NO, correction: str | None = "delivery", **output) -> Verdict:
     """One verdict of this part on a new output of the prompt."""
     shares = {f"{name}_share": 100 if name == part else 0 for name in Part}
     Prompt.objects.filter(pk=prompt.pk).update(**shares)
@@ -77,9 +75,7 @@ class TestTeaching:
 class TestExam:
     def test_expects_the_correction_or_else_what_was_called_right(self, prompt: Prompt) -> None:
         corrected = judged(prompt, part="gate", said="refund")
-        right = judged(
-            prompt, part="dev", answers=YES, correction=None, said={"role": "assistant", "content": "late"}
-        )
+        right = judged(prompt, part="dev", answers=YES, correction=None, said={"role": "assistant", "content": "late"})
         judged(prompt, part="gate", correction=None)
         judged(prompt, part="teach")
         found = queries.exam_verdicts(prompt)

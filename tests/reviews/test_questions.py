@@ -102,9 +102,7 @@ def test_refuses_a_condition_on_a_question_without_options() -> None:
 
 
 def test_asks_for_one_correction_alone() -> None:
-    assert "questions[2].type" in refused(
-        {"key": "a", "type": "correction"}, {"key": "b", "type": "correction"}
-    )
+    assert "questions[2].type" in refused({"key": "a", "type": "correction"}, {"key": "b", "type": "correction"})
 
 
 @pytest.mark.parametrize(
@@ -157,9 +155,7 @@ def test_takes_a_scale_by_its_steps_as_by_its_ends() -> None:
     ],
 )
 def test_keeps_an_answer_that_fits(question: dict[str, Any], answer: Any, kept: Any) -> None:
-    opinion = questions.read_opinion(
-        read(question).questions, {"correct": "yes", question["key"]: answer}, None
-    )
+    opinion = questions.read_opinion(read(question).questions, {"correct": "yes", question["key"]: answer}, None)
     assert opinion.answers == {"correct": "yes", question["key"]: kept}
 
 
@@ -184,9 +180,7 @@ def test_keeps_an_answer_that_fits(question: dict[str, Any], answer: Any, kept: 
     ],
 )
 def test_refuses_an_answer_that_does_not_fit(question: dict[str, Any], answer: Any) -> None:
-    assert f"answers.{question['key']}" in refused_answers(
-        {"correct": "yes", question["key"]: answer}, None, question
-    )
+    assert f"answers.{question['key']}" in refused_answers({"correct": "yes", question["key"]: answer}, None, question)
 
 
 @pytest.mark.parametrize("answer", ["maybe", 1, "Yes", [], {}])
@@ -205,10 +199,7 @@ def test_asks_for_what_is_required(empty: dict[str, Any]) -> None:
 
 
 def test_names_an_answer_to_an_unknown_question() -> None:
-    assert (
-        "its questions: correct"
-        in refused_answers({"correct": "yes", "colour": "red"}, None)["answers.colour"]
-    )
+    assert "its questions: correct" in refused_answers({"correct": "yes", "colour": "red"}, None)["answers.colour"]
 
 
 @pytest.mark.parametrize("empty", [None, "", "  ", []])
@@ -239,9 +230,7 @@ class TestCorrection:
         assert "differs" in said["answers.right"]
 
     def test_needs_no_question(self) -> None:
-        assert (
-            questions.read_opinion(read().questions, {"correct": "no"}, "delivery").correction == "delivery"
-        )
+        assert questions.read_opinion(read().questions, {"correct": "no"}, "delivery").correction == "delivery"
 
 
 def test_refuses_the_answer_to_a_question_that_was_not_asked() -> None:

@@ -146,9 +146,7 @@ class TestFilter:
             "tags": ["beta", "slow"],
         }
         (full,) = outputs_of(project, 1, **fields)
-        others = [
-            outputs_of(project, 1, **{k: v for k, v in fields.items() if k != name})[0] for name in fields
-        ]
+        others = [outputs_of(project, 1, **{k: v for k, v in fields.items() if k != name})[0] for name in fields]
         given = {
             "prompt": prompt.name,
             "revision": revision.number,
@@ -158,9 +156,7 @@ class TestFilter:
         }
         whole = a_rule(queue, 1.0, **given)
         single = {
-            name: a_rule(
-                queue, 1.0, **({"prompt": prompt.name} if name == "revision" else {}), **{name: value}
-            )
+            name: a_rule(queue, 1.0, **({"prompt": prompt.name} if name == "revision" else {}), **{name: value})
             for name, value in given.items()
         }
         sampling.draw(claimed=arrived(full, *others))
@@ -174,9 +170,7 @@ class TestFilter:
         queue = desk.a_queue(project)
         (fine,) = outputs_of(project, 1)
         (failed,) = outputs_of(project, 1, status=Output.Status.ERROR)
-        found = {
-            status: a_rule(queue, 1.0, **given) for status, given in (("", {}), ("ok", {"status": "ok"}))
-        }
+        found = {status: a_rule(queue, 1.0, **given) for status, given in (("", {}), ("ok", {"status": "ok"}))}
         errors = a_rule(queue, 1.0, status="error")
         sampling.draw(claimed=arrived(fine, failed))
         assert covered_by(found[""]) == covered_by(found["ok"]) == {fine.pk}

@@ -18,9 +18,7 @@ NOTE = {"key": "note", "type": "text"}
 
 def put(project, name="intents", **wanted):
     wanted.setdefault("rubric", "intent")
-    return queues.put_queue(
-        name=name, wanted=Wanted(**wanted), by=factories.an_actor(project), now=clock.now()
-    )
+    return queues.put_queue(name=name, wanted=Wanted(**wanted), by=factories.an_actor(project), now=clock.now())
 
 
 class TestRubrics:

@@ -42,8 +42,7 @@ def test_deals_everything_to_a_part_that_has_it_all(part: Part) -> None:
 
 def test_deals_otherwise_under_another_key() -> None:
     dealt = [
-        [splitting.part_of(f"text {n}", hash_key=key * 32, shares=Prompt()) for n in range(100)]
-        for key in (b"a", b"b")
+        [splitting.part_of(f"text {n}", hash_key=key * 32, shares=Prompt()) for n in range(100)] for key in (b"a", b"b")
     ]
     assert dealt[0] != dealt[1]
 
@@ -51,9 +50,7 @@ def test_deals_otherwise_under_another_key() -> None:
 @pytest.mark.django_db
 class TestGroups:
     def test_are_joined_by_equal_and_nearly_equal_inputs(self) -> None:
-        verdicts = settled(
-            factories.a_prompt(factories.a_project()), LONG, LONG.upper(), NEAR, "Where is it?"
-        )
+        verdicts = settled(factories.a_prompt(factories.a_project()), LONG, LONG.upper(), NEAR, "Where is it?")
         groups = [verdict.split_id for verdict in verdicts]
         assert groups[0] == groups[1] == groups[2] != groups[3]
         assert PartSplit.objects.count() == 2
@@ -112,9 +109,7 @@ class TestGroups:
         project = factories.a_project()
         queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
         messages = [{"role": "system", "content": "Sort."}, {"role": "user", "content": "Where is it?"}]
-        desk.filled(
-            queue, messages, [*messages[1:], {"role": "assistant", "content": "?"}], [{"role": "system"}]
-        )
+        desk.filled(queue, messages, [*messages[1:], {"role": "assistant", "content": "?"}], [{"role": "system"}])
         groups = [desk.reviewed(queue, reviewer).verdicts.get().split for _ in range(3)]
         assert groups[0] == groups[1]
         assert groups[0].text == folding.fold("Where is it?")

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_a_drained_queue_has_each_item_reviewed_by_as_many_different_people_as_asked() -> None:
     project = factories.a_project()
     queue = desk.a_queue(project, overlap=2)
-    desk.filled(
-        queue, *[f"Text number {number}?" for number in range(40)], prompt=factories.a_prompt(project)
-    )
+    desk.filled(queue, *[f"Text number {number}?" for number in range(40)], prompt=factories.a_prompt(project))
     reviewers = [desk.a_reviewer(project) for _ in range(6)]
 
     def drain(number: int) -> None:

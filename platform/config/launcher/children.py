@@ -26,8 +26,8 @@ def web_command(*, host: str, port: int) -> list[str]:
 
 def worker_command(*, name: str) -> list[str]:
     """A worker of two processes; workers need no talk among themselves, the rows are enough."""
-    words = f"celery --quiet -A config worker --concurrency 2 --hostname {name}@%h --without-gossip --without-mingle"
-    return [sys.executable, "-m", *words.split()]
+    words = f"celery --quiet -A config worker --concurrency 2 --hostname {name}@%h"
+    return [sys.executable, "-m", *words.split(), "--without-gossip", "--without-mingle"]
 
 
 def beat_command(*, schedule: Path) -> list[str]:

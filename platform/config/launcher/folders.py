@@ -1,5 +1,6 @@
 """The data folder of one site: who holds it, what stands where in it, and where its sockets can be."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -24,6 +25,7 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         self._lock: int | None = None
+        self._outside: list[Path] = []
 
     @property
     def run(self) -> Path:
@@ -73,7 +75,11 @@ class DataFolder:
         self._lock = descriptor
 
     def release(self) -> None:
-        """Another launcher may come. A repeat does nothing."""
+        """Another launcher may come, and nothing is left outside the folder. A repeat does nothing."""
+        for folder in (*self._outside, *{folder.parent for folder in self._outside}):
+            with contextlib.suppress(OSError):  # a socket still in it belongs to somebody
+                folder.rmdir()
+        self._outside.clear()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -90,6 +96,7 @@ class DataFolder:
         folder = self.path / name / "run"
         if not _fits(folder):
             folder = self._short_folder() / name
+            self._outside.append(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if owner is not None:
             os.chown(folder, *owner)

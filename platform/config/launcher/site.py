@@ -149,7 +149,9 @@ class Site:
             LaunchError: this site starts again by itself what dies.
         """
         if self._restarts:
-            raise LaunchError(f"{name} is started again by itself; `kill` it, or make the site with restarts=False")
+            raise LaunchError(
+                f"{name} is started again by itself; kill it, or make the site with restarts=False"
+            )
         self._programs[name].stop()
         self._programs[name].start()
 

@@ -5,30 +5,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
+        ("projects", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('kind', models.CharField(choices=[('openai', 'Openai')], default='openai', max_length=20)),
-                ('base_url', models.CharField(max_length=500)),
-                ('secret_sealed', models.BinaryField(null=True)),
-                ('secret_host', models.CharField(blank=True, max_length=300)),
-                ('concurrency', models.PositiveIntegerField(default=20)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='connections', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                ("kind", models.CharField(choices=[("openai", "Openai")], default="openai", max_length=20)),
+                ("base_url", models.CharField(max_length=500)),
+                ("secret_sealed", models.BinaryField(null=True)),
+                ("secret_host", models.CharField(blank=True, max_length=300)),
+                ("concurrency", models.PositiveIntegerField(default=20)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="connections",
+                        to="projects.project",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('project', 'name'), name='connection_name_once'), models.CheckConstraint(condition=models.Q(('concurrency__gte', 1)), name='connection_concurrency_positive'), models.CheckConstraint(condition=models.Q(('secret_sealed', None), models.Q(('secret_host', ''), _negated=True), _connector='OR'), name='connection_secret_has_host')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "name"), name="connection_name_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("concurrency__gte", 1)), name="connection_concurrency_positive"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("secret_sealed", None),
+                            models.Q(("secret_host", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="connection_secret_has_host",
+                    ),
+                ],
             },
         ),
     ]

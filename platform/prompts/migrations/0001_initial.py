@@ -7,137 +7,296 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('projects', '0001_initial'),
+        ("projects", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Revision',
+            name="Revision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('content_hash', models.CharField(max_length=64)),
-                ('messages', models.JSONField()),
-                ('model', models.CharField(max_length=200)),
-                ('parameters', models.JSONField(default=dict)),
-                ('strategy', models.CharField(choices=[('all', 'All'), ('similar', 'Similar')], default='all', max_length=20)),
-                ('k', models.PositiveIntegerField(null=True)),
-                ('n_context', models.PositiveIntegerField(default=0)),
-                ('index_state', models.CharField(choices=[('none', 'needs no index'), ('waiting', 'waits for a worker'), ('ready', 'Ready')], default='none', max_length=10)),
-                ('note', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='prompts.revision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("content_hash", models.CharField(max_length=64)),
+                ("messages", models.JSONField()),
+                ("model", models.CharField(max_length=200)),
+                ("parameters", models.JSONField(default=dict)),
+                (
+                    "strategy",
+                    models.CharField(
+                        choices=[("all", "All"), ("similar", "Similar")], default="all", max_length=20
+                    ),
+                ),
+                ("k", models.PositiveIntegerField(null=True)),
+                ("n_context", models.PositiveIntegerField(default=0)),
+                (
+                    "index_state",
+                    models.CharField(
+                        choices=[
+                            ("none", "needs no index"),
+                            ("waiting", "waits for a worker"),
+                            ("ready", "Ready"),
+                        ],
+                        default="none",
+                        max_length=10,
+                    ),
+                ),
+                ("note", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Prompt',
+            name="Prompt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('description', models.TextField(blank=True)),
-                ('gate_share', models.PositiveSmallIntegerField(default=20)),
-                ('dev_share', models.PositiveSmallIntegerField(default=20)),
-                ('teach_share', models.PositiveSmallIntegerField(default=60)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(max_length=300)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompts', to='projects.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("description", models.TextField(blank=True)),
+                ("gate_share", models.PositiveSmallIntegerField(default=20)),
+                ("dev_share", models.PositiveSmallIntegerField(default=20)),
+                ("teach_share", models.PositiveSmallIntegerField(default=60)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(max_length=300)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="prompts",
+                        to="projects.project",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ContextItem',
+            name="ContextItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_hash', models.CharField(max_length=64)),
-                ('kind', models.CharField(choices=[('example', 'Example'), ('lesson', 'Lesson'), ('fact', 'Fact')], max_length=10)),
-                ('input', models.TextField(blank=True)),
-                ('output', models.TextField(blank=True)),
-                ('text', models.TextField(blank=True)),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, size=None)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='context_items', to='prompts.prompt')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("content_hash", models.CharField(max_length=64)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("example", "Example"), ("lesson", "Lesson"), ("fact", "Fact")],
+                        max_length=10,
+                    ),
+                ),
+                ("input", models.TextField(blank=True)),
+                ("output", models.TextField(blank=True)),
+                ("text", models.TextField(blank=True)),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=100), default=list, size=None
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="context_items",
+                        to="prompts.prompt",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RevisionIndex',
+            name="RevisionIndex",
             fields=[
-                ('revision', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='index', serialize=False, to='prompts.revision')),
-                ('postings', models.BinaryField()),
-                ('built_at', models.DateTimeField()),
+                (
+                    "revision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="index",
+                        serialize=False,
+                        to="prompts.revision",
+                    ),
+                ),
+                ("postings", models.BinaryField()),
+                ("built_at", models.DateTimeField()),
             ],
         ),
         migrations.AddField(
-            model_name='revision',
-            name='prompt',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='prompts.prompt'),
+            model_name="revision",
+            name="prompt",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="prompts.prompt"
+            ),
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('rollout_percent', models.PositiveSmallIntegerField(default=0)),
-                ('pointed_at', models.DateTimeField(null=True)),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='prompts.prompt')),
-                ('revision', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='prompts.revision')),
-                ('rollout_revision', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rollout_labels', to='prompts.revision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                ("rollout_percent", models.PositiveSmallIntegerField(default=0)),
+                ("pointed_at", models.DateTimeField(null=True)),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="labels",
+                        to="prompts.prompt",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="labels",
+                        to="prompts.revision",
+                    ),
+                ),
+                (
+                    "rollout_revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rollout_labels",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RevisionContext',
+            name="RevisionContext",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='places', to='prompts.contextitem')),
-                ('revision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='places', to='prompts.revision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveIntegerField()),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="places",
+                        to="prompts.contextitem",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="places",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='prompt',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='prompt_name_once'),
+            model_name="prompt",
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="prompt_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='prompt',
-            constraint=models.CheckConstraint(condition=models.Q(('gate_share', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.Value(100), '-', models.F('dev_share')), '-', models.F('teach_share')))), name='prompt_shares_make_100'),
+            model_name="prompt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "gate_share",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.Value(100), "-", models.F("dev_share")
+                            ),
+                            "-",
+                            models.F("teach_share"),
+                        ),
+                    )
+                ),
+                name="prompt_shares_make_100",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contextitem',
-            constraint=models.UniqueConstraint(fields=('prompt', 'content_hash'), name='context_item_content_once'),
+            model_name="contextitem",
+            constraint=models.UniqueConstraint(
+                fields=("prompt", "content_hash"), name="context_item_content_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revision',
-            constraint=models.UniqueConstraint(fields=('prompt', 'number'), name='revision_number_once'),
+            model_name="revision",
+            constraint=models.UniqueConstraint(fields=("prompt", "number"), name="revision_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='revision',
-            constraint=models.UniqueConstraint(fields=('prompt', 'content_hash'), name='revision_content_once'),
+            model_name="revision",
+            constraint=models.UniqueConstraint(
+                fields=("prompt", "content_hash"), name="revision_content_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('k', None), ('strategy', 'all')), models.Q(('k__gte', 1), ('strategy', 'similar')), _connector='OR'), name='revision_similar_has_k'),
+            model_name="revision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("k", None), ("strategy", "all")),
+                    models.Q(("k__gte", 1), ("strategy", "similar")),
+                    _connector="OR",
+                ),
+                name="revision_similar_has_k",
+            ),
         ),
         migrations.AddIndex(
-            model_name='revision',
-            index=models.Index(condition=models.Q(('index_state', 'waiting')), fields=['id'], name='revision_waits_for_index'),
+            model_name="revision",
+            index=models.Index(
+                condition=models.Q(("index_state", "waiting")), fields=["id"], name="revision_waits_for_index"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(fields=('prompt', 'name'), name='label_name_once'),
+            model_name="label",
+            constraint=models.UniqueConstraint(fields=("prompt", "name"), name="label_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rollout_percent', 0), ('rollout_revision', None)), models.Q(('rollout_percent__range', (1, 99)), ('rollout_revision__isnull', False)), _connector='OR'), name='label_rollout_has_share'),
+            model_name="label",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("rollout_percent", 0), ("rollout_revision", None)),
+                    models.Q(("rollout_percent__range", (1, 99)), ("rollout_revision__isnull", False)),
+                    _connector="OR",
+                ),
+                name="label_rollout_has_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revisioncontext',
-            constraint=models.UniqueConstraint(fields=('revision', 'position'), name='revision_context_place_once'),
+            model_name="revisioncontext",
+            constraint=models.UniqueConstraint(
+                fields=("revision", "position"), name="revision_context_place_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='revisioncontext',
-            constraint=models.UniqueConstraint(fields=('revision', 'item'), name='revision_context_item_once'),
+            model_name="revisioncontext",
+            constraint=models.UniqueConstraint(
+                fields=("revision", "item"), name="revision_context_item_once"
+            ),
         ),
     ]

@@ -1,0 +1,30 @@
+"""A database in which commits are real; emptied after each module, while each test has its own projects."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from projects.models import Project
+from tests import factories
+
+
+@pytest.fixture(scope="module")
+def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Other connections see what a test stores; the tables are emptied once, after the module."""
+    with django_db_blocker.unblock():
+        yield
+        call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+        connections.close_all()
+
+
+@pytest.fixture
+def project(committed: None) -> Project:
+    return factories.a_project()
+
+
+@pytest.fixture
+def key(project: Project) -> str:
+    return factories.a_key(project, "ingest")
