@@ -31,9 +31,7 @@ class RowsRenderer(BaseRenderer):
     media_type = NDJSON
     format = "ndjson"
 
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
-    ) -> bytes:
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         return JSONRenderer().render(data)
 
 
@@ -104,9 +102,7 @@ def golden_versions(request: Request, name: str) -> Response:
 def golden_version(request: Request, name: str, number: int) -> Response:
     paging.refuse_unknown(request, set())
     version = queries.version(queries.golden_set(actor_of(request).project, name), number)
-    cases = paging.page(
-        request, GoldenCase.objects.of_version(version), lambda row: serializers.CaseShown(row).data
-    )
+    cases = paging.page(request, GoldenCase.objects.of_version(version), lambda row: serializers.CaseShown(row).data)
     about = {"cut_at": version.cut_at, "cut_by": version.cut_by}
     return Response({**serializers.VersionCut(version).data, **about, **cases})
 

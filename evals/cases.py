@@ -104,19 +104,13 @@ def _input_faults(row: dict[str, Any]) -> Iterator[FieldError]:
 def _tag_faults(tags: Any) -> Iterator[FieldError]:
     if tags is None:
         return
-    listed = isinstance(tags, list) and all(
-        isinstance(tag, str) and 0 < len(tag) <= LONGEST_TAG for tag in tags
-    )
+    listed = isinstance(tags, list) and all(isinstance(tag, str) and 0 < len(tag) <= LONGEST_TAG for tag in tags)
     if not listed or len(tags) > MOST_TAGS:
-        yield FieldError(
-            "tags", f"must be a list of at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters"
-        )
+        yield FieldError("tags", f"must be a list of at most {MOST_TAGS} texts of 1 to {LONGEST_TAG} characters")
 
 
 def _part_faults(part: Any) -> Iterator[FieldError]:
     if part == "teach":
-        yield FieldError(
-            "part", "is 'teach', the textbook; what teaches never examines: send gate, dev or anchor"
-        )
+        yield FieldError("part", "is 'teach', the textbook; what teaches never examines: send gate, dev or anchor")
     elif part is not None and part not in CasePart.values:
         yield FieldError("part", f"is {str(part)[:40]!r}; send gate, dev or anchor")

@@ -74,9 +74,7 @@ class Comparison:
         """How many more cases like these would settle whether the difference lies above the threshold."""
         n, level = self.difference.n, self.difference.level
         if self.is_counted:
-            return power.cases_to_settle(
-                len(self.better), len(self.worse), n, threshold=threshold, level=level
-            )
+            return power.cases_to_settle(len(self.better), len(self.worse), n, threshold=threshold, level=level)
         difference = self.difference.value or 0.0
         return power.cases_to_settle_mean(difference, self.spread, n, threshold=threshold, level=level)
 
@@ -153,9 +151,7 @@ def shared_cases(one: Sheet, other: Sheet) -> Integers:
     return np.intersect1d(one.case_ids, other.case_ids, assume_unique=True)
 
 
-def sheet_of(
-    rows: Sequence[tuple[int, int, str | None, float | None]], *, keys: Sequence[str], trials: int
-) -> Sheet:
+def sheet_of(rows: Sequence[tuple[int, int, str | None, float | None]], *, keys: Sequence[str], trials: int) -> Sheet:
     """The sheet of a run from its rows (case id, trial from 1, scorer's key, value), in any order.
 
     A case that stands in any row has a line; what no row gives a value for is an error. A scorer that is
@@ -183,9 +179,7 @@ def _level_figure(filled: Floats, scorer: Scorer, *, best: float, level: float, 
     return means.mean(filled.mean(axis=1), score_range=scorer.range, level=level, seed=seed)
 
 
-def _difference(
-    ours: Floats, theirs: Floats, scorer: Scorer, is_counted: bool, level: float, seed: int
-) -> Figure:
+def _difference(ours: Floats, theirs: Floats, scorer: Scorer, is_counted: bool, level: float, seed: int) -> Figure:
     if is_counted:
         return paired.tango(int((ours > theirs).sum()), int((ours < theirs).sum()), len(ours), level=level)
     return paired.paired_mean_difference(ours, theirs, score_range=scorer.range, level=level, seed=seed)

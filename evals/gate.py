@@ -168,9 +168,7 @@ def _judge_cases(
     kept = shared[~is_out]
     ours = candidate.of_cases(kept)
     theirs = None if baseline is None else baseline.of_cases(kept)
-    judged = _holm_adjusted(
-        [_judge_scorer(demand, key, one, ours, theirs, seed) for key, one in scorers.items()]
-    )
+    judged = _holm_adjusted([_judge_scorer(demand, key, one, ours, theirs, seed) for key, one in scorers.items()])
     decisive = _deciding(judged)
     return Judgement(decisive.verdict, _sentence(decisive, judged, n_out), demand, n_out, tuple(judged))
 
@@ -197,9 +195,7 @@ def _judge_scorer(
     demand: Demand, key: str, scorer: Scorer, candidate: Sheet, baseline: Sheet | None, seed: int
 ) -> Judged:
     values = candidate.values[key]
-    floor = (
-        None if demand.floor is None else comparison.good_share(values, scorer, level=demand.level, seed=seed)
-    )
+    floor = None if demand.floor is None else comparison.good_share(values, scorer, level=demand.level, seed=seed)
     if baseline is None:
         return _judge_floor_alone(demand, key, floor)
     found = comparison.compare(

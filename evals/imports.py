@@ -46,9 +46,7 @@ def into_draft(golden_set: GoldenSet, body: Any, *, form: str, by: Actor, now: d
         else:
             taken.append(Taken(index, case))
     if not rejected and not taken:
-        raise Invalid(
-            FieldError("body", "holds no case; send JSON Lines (application/x-ndjson) or a JSON array")
-        )
+        raise Invalid(FieldError("body", "holds no case; send JSON Lines (application/x-ndjson) or a JSON array"))
     if not taken:
         raise Problem(400, "None of the rows could be taken.", extra={"rejected": _listed(rejected)})
     done, twice = golden.add_cases(golden_set=golden_set, rows=taken, by=by, now=now)
@@ -70,9 +68,7 @@ def _rows(body: Any) -> Iterator[Any]:
 def _decoded_rows(body: Any) -> Iterator[Any]:
     rows = body if isinstance(body, list) else [body] if body else []
     # A list would be taken for a list of errors; no case is one.
-    yield from (
-        [FieldError("case", "is a list; send an object")] if isinstance(row, list) else row for row in rows
-    )
+    yield from ([FieldError("case", "is a list; send an object")] if isinstance(row, list) else row for row in rows)
 
 
 def _parsed(line: bytes) -> Any:
@@ -85,9 +81,7 @@ def _parsed(line: bytes) -> Any:
 
 def _add_verdicts(golden_set: GoldenSet, body: Any, by: Actor, now: dt.datetime) -> golden.Added:
     if isinstance(body, bytes):
-        raise Invalid(
-            FieldError("body", "is JSON Lines; with format=verdicts send a JSON object, or nothing")
-        )
+        raise Invalid(FieldError("body", "is JSON Lines; with format=verdicts send a JSON object, or nothing"))
     asked = VerdictsRequest.read(body)
     prompt = golden_set.prompt
     if prompt is None:

@@ -99,9 +99,7 @@ class GoldenCase(models.Model):
                 condition=models.Q(last_version=None, verdict__isnull=False),
                 name="golden_case_verdict_once_in_draft",
             ),
-            models.CheckConstraint(
-                condition=models.Q(part__in=CasePart.values), name="golden_case_part_is_exam"
-            ),
+            models.CheckConstraint(condition=models.Q(part__in=CasePart.values), name="golden_case_part_is_exam"),
             models.CheckConstraint(
                 condition=models.Q(last_version=None) | models.Q(last_version__gte=models.F("first_version")),
                 name="golden_case_versions_in_order",
@@ -115,9 +113,7 @@ class GoldenCase(models.Model):
 class GatePolicyQuerySet(models.QuerySet["GatePolicy"]):
     def in_force(self) -> "GatePolicyQuerySet":
         """The newest policy of each label."""
-        newer = GatePolicy.objects.filter(
-            label=models.OuterRef("label"), version__gt=models.OuterRef("version")
-        )
+        newer = GatePolicy.objects.filter(label=models.OuterRef("label"), version__gt=models.OuterRef("version"))
         return self.filter(~models.Exists(newer))
 
 
@@ -220,17 +216,14 @@ class Run(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(trials__gte=1), name="run_trials_positive"),
             models.CheckConstraint(
-                condition=models.Q(target_kind="prompt", revision__isnull=False)
-                | models.Q(target_kind="recorded"),
+                condition=models.Q(target_kind="prompt", revision__isnull=False) | models.Q(target_kind="recorded"),
                 name="run_prompt_target_has_revision",
             ),
         ]
         indexes = [
             models.Index(fields=["project", "-id"], name="run_newest_first"),
             models.Index(fields=["project", "recipe_hash"], name="run_by_recipe"),
-            models.Index(
-                fields=["id"], condition=models.Q(state__in=["queued", "running"]), name="run_with_work_left"
-            ),
+            models.Index(fields=["id"], condition=models.Q(state__in=["queued", "running"]), name="run_with_work_left"),
         ]
 
     def __str__(self) -> str:
@@ -291,9 +284,7 @@ class Result(models.Model):
     latency_ms = models.FloatField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
-    reused_from = models.ForeignKey(
-        "self", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
-    )
+    reused_from = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

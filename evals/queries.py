@@ -76,9 +76,7 @@ def diff(before: GoldenVersion, after: GoldenVersion) -> VersionDiff:
     return VersionDiff(
         added=sorted(new.keys() - old.keys()),
         removed=sorted(old.keys() - new.keys()),
-        changed=[
-            CaseChange(key, _changed_fields(old[key], new[key])) for key in both if old[key].pk != new[key].pk
-        ],
+        changed=[CaseChange(key, _changed_fields(old[key], new[key])) for key in both if old[key].pk != new[key].pk],
     )
 
 
@@ -115,9 +113,7 @@ def runs_like(project: Project, conditions: Mapping[str, str]) -> QuerySet[Run]:
         "prompt": "revision__prompt__name",
         "state": "state",
     }
-    return runs(project).filter(
-        **{columns[name]: text for name, text in conditions.items() if name in columns}
-    )
+    return runs(project).filter(**{columns[name]: text for name, text in conditions.items() if name in columns})
 
 
 def waiting_for(baseline: Run) -> list[int]:
@@ -142,9 +138,7 @@ def run(project: Project, run_id: int) -> Run:
 def progress(of: Run) -> Progress:
     """How far the run is; one statement."""
     finished = Q(state__in=(Result.State.DONE, Result.State.FAILED))
-    counts = of.results.aggregate(
-        done=Count("pk", filter=finished), errors=Count("pk", filter=Q(state="failed"))
-    )
+    counts = of.results.aggregate(done=Count("pk", filter=finished), errors=Count("pk", filter=Q(state="failed")))
     return Progress(done=counts["done"], total=of.n_results, errors=counts["errors"])
 
 

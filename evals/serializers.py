@@ -111,9 +111,7 @@ class TargetRequest(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "endpoint" in attrs:
-            raise serializers.ValidationError(
-                {"endpoint": ["cannot be tested yet; send a prompt or recorded answers"]}
-            )
+            raise serializers.ValidationError({"endpoint": ["cannot be tested yet; send a prompt or recorded answers"]})
         if ("prompt" in attrs) == ("recorded" in attrs):
             raise serializers.ValidationError({"prompt": ["send either a prompt or recorded answers"]})
         of_prompt = [name for name in ("revision", "label", "model") if name in attrs]

@@ -7,9 +7,7 @@ urlpatterns = [
     path("golden-sets", api.golden_sets, name="api-golden-set-list"),
     path("golden-sets/<str:name>/cases", api.golden_cases, name="api-golden-case-list"),
     path("golden-sets/<str:name>/versions", api.golden_versions, name="api-golden-version-list"),
-    path(
-        "golden-sets/<str:name>/versions/<int:number>", api.golden_version, name="api-golden-version-detail"
-    ),
+    path("golden-sets/<str:name>/versions/<int:number>", api.golden_version, name="api-golden-version-detail"),
     path(
         "golden-sets/<str:name>/versions/<int:before>/diff/<int:after>",
         api.golden_diff,

@@ -107,9 +107,7 @@ def rule_list(request: Request, name: str) -> Response:
         paging.refuse_unknown(request, set())
         return Response(paging.page(request, queue.rules.all(), _shown_by(shapes.RuleShown)))
     asked = shapes.RuleRequest.read(request.data)
-    rule, is_new = rules.create_rule(
-        queue=queue, rate=asked["rate"], given=asked["filter"], by=actor, now=clock.now()
-    )
+    rule, is_new = rules.create_rule(queue=queue, rate=asked["rate"], given=asked["filter"], by=actor, now=clock.now())
     return _made(shapes.RuleShown(rule).data, is_new)
 
 

@@ -93,9 +93,7 @@ class SamplingRule(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(rate__gt=0, rate__lte=1), name="sampling_rule_rate_is_a_share"
-            ),
+            models.CheckConstraint(condition=models.Q(rate__gt=0, rate__lte=1), name="sampling_rule_rate_is_a_share"),
         ]
 
     def __str__(self) -> str:
@@ -155,15 +153,11 @@ class Item(models.Model):
             models.CheckConstraint(
                 condition=models.Q(n_reviews__lte=models.F("overlap")), name="item_reviews_within_overlap"
             ),
-            models.UniqueConstraint(
-                fields=["queue", "subject_kind", "subject_key", "round"], name="item_subject_once"
-            ),
+            models.UniqueConstraint(fields=["queue", "subject_kind", "subject_key", "round"], name="item_subject_once"),
         ]
         indexes = [
             models.Index(fields=["project", "id"], name="item_by_project"),
-            models.Index(
-                fields=["queue", "id"], condition=models.Q(state="open"), name="item_open_oldest_first"
-            ),
+            models.Index(fields=["queue", "id"], condition=models.Q(state="open"), name="item_open_oldest_first"),
         ]
 
     def __str__(self) -> str:
@@ -286,9 +280,7 @@ class Verdict(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="verdicts", db_index=False)
-    prompt = models.ForeignKey(
-        Prompt, null=True, on_delete=models.SET_NULL, related_name="verdicts", db_index=False
-    )
+    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.SET_NULL, related_name="verdicts", db_index=False)
     answers = models.JSONField()
     quality = models.FloatField()
     correction = models.TextField(null=True)
@@ -307,9 +299,7 @@ class Verdict(models.Model):
             models.UniqueConstraint(
                 fields=["item"], condition=models.Q(replaced_at=None), name="verdict_one_standing_per_item"
             ),
-            models.CheckConstraint(
-                condition=models.Q(quality__gte=0, quality__lte=1), name="verdict_quality_0_to_1"
-            ),
+            models.CheckConstraint(condition=models.Q(quality__gte=0, quality__lte=1), name="verdict_quality_0_to_1"),
         ]
         indexes = [
             models.Index(fields=["project", "id"], name="verdict_by_project"),

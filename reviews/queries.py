@@ -15,9 +15,7 @@ from reviews.models import Item, ItemOutput, Part, Queue, Rubric, Verdict, Verdi
 
 # The texts of an ItemOutput's output as one object, or null where retention dropped them.
 BODY = Subquery(
-    OutputBody.objects.filter(
-        output_id=OuterRef("output_id"), received_on=OuterRef("output__received_on")
-    ).values(
+    OutputBody.objects.filter(output_id=OuterRef("output_id"), received_on=OuterRef("output__received_on")).values(
         body=JSONObject(
             input="input",
             output="output",
@@ -150,9 +148,7 @@ def verdicts(
         conditions &= Q(prompt=prompt)
     standing = Verdict.objects.of(project_id).standing().filter(conditions)
     external_id = (
-        ItemOutput.objects.filter(item=OuterRef("item"))
-        .order_by("position")
-        .values("output__external_id")[:1]
+        ItemOutput.objects.filter(item=OuterRef("item")).order_by("position").values("output__external_id")[:1]
     )
     return standing.select_related("item__queue", "item__rubric", "prompt").annotate(
         output_external_id=Subquery(external_id)
@@ -215,9 +211,7 @@ def _with_texts(found: VerdictQuerySet) -> list[tuple[Verdict, Output, dict[str,
         .annotate(body=BODY)
     )
     by_item = {place.item_id: (place.output, place.body) for place in places if place.body is not None}
-    return [
-        (verdict, *by_item[verdict.item_id]) for verdict in found.order_by("pk") if verdict.item_id in by_item
-    ]
+    return [(verdict, *by_item[verdict.item_id]) for verdict in found.order_by("pk") if verdict.item_id in by_item]
 
 
 def _shown(output: Output, body: dict[str, Any] | None) -> Shown:

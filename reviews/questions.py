@@ -39,9 +39,7 @@ class Content:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        text = json.dumps(
-            [self.questions, self.quality], sort_keys=True, ensure_ascii=False, separators=(",", ":")
-        )
+        text = json.dumps([self.questions, self.quality], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -63,9 +61,7 @@ def read_content(questions: Sequence[Any], quality: Mapping[str, Any]) -> Conten
         Invalid: naming each field that is wrong.
     """
     flaws: list[FieldError] = []
-    read = [
-        _read_question(question, f"questions[{index}]", flaws) for index, question in enumerate(questions)
-    ]
+    read = [_read_question(question, f"questions[{index}]", flaws) for index, question in enumerate(questions)]
     if not 1 <= len(questions) <= MOST_QUESTIONS:
         flaws.append(FieldError("questions", f"has {len(questions)}; send 1 to {MOST_QUESTIONS}"))
     if not flaws:
@@ -81,9 +77,7 @@ def read_content(questions: Sequence[Any], quality: Mapping[str, Any]) -> Conten
     return Content(read, {"question": quality["question"], "map": values})
 
 
-def read_opinion(
-    questions: Sequence[Question], answers: Mapping[str, Any], correction: str | None
-) -> Opinion:
+def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], correction: str | None) -> Opinion:
     """The answers in canonical form; what was left empty is left out.
 
     A question with `show_if` is asked only where the earlier answer says so: not asked, it must not be
@@ -94,9 +88,7 @@ def read_opinion(
     """
     known = {question["key"] for question in questions}
     flaws = [
-        FieldError(
-            f"answers.{key}", f"is no question of this rubric; its questions: {', '.join(sorted(known))}"
-        )
+        FieldError(f"answers.{key}", f"is no question of this rubric; its questions: {', '.join(sorted(known))}")
         for key in answers
         if key not in known
     ]
@@ -169,9 +161,7 @@ class YesNo:
 
     def shape(self, question: Mapping[str, Any]) -> Question:
         options = question.get("options")
-        if options is not None and (
-            not isinstance(options, list) or sorted(map(str, options)) != ["no", "yes"]
-        ):
+        if options is not None and (not isinstance(options, list) or sorted(map(str, options)) != ["no", "yes"]):
             raise UnfitError(f"are {_shown(options)}; a yes_no question has yes and no, so leave options out")
         return {"options": list(self.options)}
 
@@ -278,17 +268,13 @@ def _read_question(question: Any, place: str, flaws: list[FieldError]) -> Questi
     kind = KINDS.get(question["type"]) if isinstance(question.get("type"), str) else None
     if kind is None:
         found = _shown(question.get("type"))
-        flaws.append(
-            FieldError(f"{place}.type", f"{found} is not available; available are {', '.join(KINDS)}")
-        )
+        flaws.append(FieldError(f"{place}.type", f"{found} is not available; available are {', '.join(KINDS)}"))
         return {}
     flaws += _flaws_of_fields(question, kind, place)
     try:
         shaped = kind.shape(question)
     except UnfitError as flaw:
-        flaws.append(
-            FieldError(f"{place}.{'range' if question.get('range') is not None else 'options'}", str(flaw))
-        )
+        flaws.append(FieldError(f"{place}.{'range' if question.get('range') is not None else 'options'}", str(flaw)))
         shaped = {}
     return {
         "key": question.get("key"),
@@ -323,13 +309,9 @@ def _flaws_between(questions: Sequence[Question]) -> Iterator[FieldError]:
     for index, question in enumerate(questions):
         place = f"questions[{index}]"
         if question["key"] in earlier:
-            yield FieldError(
-                f"{place}.key", f"{question['key']!r} is the key of an earlier question; choose another"
-            )
+            yield FieldError(f"{place}.key", f"{question['key']!r} is the key of an earlier question; choose another")
         if question["type"] == "correction" and any(one["type"] == "correction" for one in earlier.values()):
-            yield FieldError(
-                f"{place}.type", "is the second correction; an item has one right text, so ask once"
-            )
+            yield FieldError(f"{place}.type", "is the second correction; an item has one right text, so ask once")
         if "show_if" in question:
             yield from _flaws_of_condition(question["show_if"], earlier, f"{place}.show_if")
         earlier[question["key"]] = question
@@ -365,9 +347,7 @@ def _flaws_of_quality(questions: Sequence[Question], quality: Mapping[str, Any])
         return
     missing = [option for option in question["options"] if option not in values]
     if missing:
-        yield FieldError(
-            "quality.map", f"gives no value for {_listed(missing)}; give each option one from 0 to 1"
-        )
+        yield FieldError("quality.map", f"gives no value for {_listed(missing)}; give each option one from 0 to 1")
     for option, value in values.items():
         if option not in question["options"]:
             said = f"is no option of {name!r}; its options: {_listed(question['options'])}"
@@ -441,9 +421,7 @@ def _is_whole(given: Any) -> bool:
 
 
 def _is_step(given: Any) -> bool:
-    return _is_whole(given) or (
-        isinstance(given, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,8}", given) is not None
-    )
+    return _is_whole(given) or (isinstance(given, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,8}", given) is not None)
 
 
 def _is_number(given: Any) -> bool:

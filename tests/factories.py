@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from core import clock
-from evals import cases
+from evals import cases, gate
 from evals.models import GatePolicy, GoldenVersion, Run
 from evals.services import golden, policies
 from improvement import services as improvement
@@ -167,7 +167,8 @@ def a_passed_run(revision: Revision) -> Run:
         "created_at": clock.now(),
         "created_by": "key:scripted",
     }
+    passed = gate.Judgement("pass", "The candidate is not worse.", gate.Demand())
     baseline = None if active is None else Run.objects.create(**facts, revision=active, model=active.model)
     return Run.objects.create(
-        **facts, revision=revision, model=revision.model, policy=policy, baseline=baseline, gate={"verdict": "pass"}
+        **facts, revision=revision, model=revision.model, policy=policy, baseline=baseline, gate=passed.as_dict()
     )

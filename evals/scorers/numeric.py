@@ -50,16 +50,10 @@ class Numeric:
             return ScoreValue(None, "the case does not expect a finite number")
         found = numbers(output)
         if len(found) != 1:
-            said = (
-                "holds no number"
-                if not found
-                else f"holds {len(found)} different numbers; one must be the answer"
-            )
+            said = "holds no number" if not found else f"holds {len(found)} different numbers; one must be the answer"
             return ScoreValue(0.0, said)
         if found[0] is None:
-            return ScoreValue(
-                0.0, "holds a number that can be read in more than one way, or that is too large"
-            )
+            return ScoreValue(0.0, "holds a number that can be read in more than one way, or that is too large")
         distance = abs(found[0] - wanted)
         reach = max(self.tolerance, self.relative * abs(wanted))
         return ScoreValue(1.0) if distance <= reach else ScoreValue(0.0, f"{found[0]:g} is {distance:g} away")

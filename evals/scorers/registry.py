@@ -86,9 +86,7 @@ def build(spec: Mapping[str, Any], *, field: str = "scorer") -> Scorer:
     """
     name, args = spec.get("name"), spec.get("args") or {}
     if not isinstance(name, str) or name not in _SCORERS:
-        raise Invalid(
-            FieldError(f"{field}.name", f"is {str(name)[:60]!r}; known scorers: {', '.join(names())}")
-        )
+        raise Invalid(FieldError(f"{field}.name", f"is {str(name)[:60]!r}; known scorers: {', '.join(names())}"))
     if not isinstance(args, dict):
         raise Invalid(FieldError(f"{field}.args", "is no object; send the arguments by name"))
     try:
@@ -117,9 +115,7 @@ def key(spec: Mapping[str, Any]) -> str:
     args = _told_arguments(built)
     if not args:
         return built.name
-    told = ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(args.items())
-    )
+    told = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(args.items()))
     whole = f"{built.name}({told})"
     if len(whole) <= LONGEST_KEY:
         return whole
@@ -139,9 +135,7 @@ def _arguments(cls: type[Scorer], args: dict[str, Any], place: str) -> dict[str,
     for name, value in args.items():
         if name not in known:
             listed = ", ".join(known) or "none"
-            raise Invalid(
-                FieldError(f"{place}.{str(name)[:60]}", f"is no argument of this scorer; known: {listed}")
-            )
+            raise Invalid(FieldError(f"{place}.{str(name)[:60]}", f"is no argument of this scorer; known: {listed}"))
         if not _fits(value, hints[name]):
             wanted = _in_words(hints[name])
             raise Invalid(FieldError(f"{place}.{name}", f"is {json.dumps(value)[:60]}; send {wanted}"))
@@ -152,9 +146,7 @@ def _arguments(cls: type[Scorer], args: dict[str, Any], place: str) -> dict[str,
 def _fits(value: Any, wanted: Any) -> bool:
     kinds = typing.get_args(wanted) or (wanted,)
     if isinstance(value, list):
-        return list in [typing.get_origin(kind) for kind in kinds] and all(
-            isinstance(text, str) for text in value
-        )
+        return list in [typing.get_origin(kind) for kind in kinds] and all(isinstance(text, str) for text in value)
     if isinstance(value, str) and len(value) > LONGEST_ARGUMENT:
         return False
     if isinstance(value, bool):

@@ -42,9 +42,7 @@ class NotTheSame(Conflict):
     """A golden set of this name exists with another prompt or description."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The golden set {name!r} exists with another prompt or description; choose another name."
-        )
+        super().__init__(f"The golden set {name!r} exists with another prompt or description; choose another name.")
 
 
 class NothingToCut(Unprocessable):
@@ -98,16 +96,12 @@ def add_cases(
     return Added(newest + 1, len(new), len(changed), unchanged), [*twice, *moved]
 
 
-def add_verdicts(
-    *, golden_set: GoldenSet, verdicts: Sequence[ExamVerdict], by: Actor, now: dt.datetime
-) -> Added:
+def add_verdicts(*, golden_set: GoldenSet, verdicts: Sequence[ExamVerdict], by: Actor, now: dt.datetime) -> Added:
     """The draft holds one case for each output that these verdicts settled, in the verdict's own part.
 
     Of several verdicts on one output the one settled last counts; a later one replaces the case.
     """
-    latest = {
-        verdict.output_id: verdict for verdict in sorted(verdicts, key=lambda verdict: verdict.settled_at)
-    }
+    latest = {verdict.output_id: verdict for verdict in sorted(verdicts, key=lambda verdict: verdict.settled_at)}
     rows = (Taken(index, _case_of(verdict)) for index, verdict in enumerate(latest.values()))
     done, _ = add_cases(golden_set=golden_set, rows=rows, by=by, now=now)
     return done
@@ -153,9 +147,7 @@ def _once_each(rows: Iterable[Taken]) -> tuple[list[Taken], list[FieldError]]:
     for row in rows:
         known = first.setdefault(row.case.key, row)
         if known.case.hash != row.case.hash:
-            said = (
-                f"{row.case.key[:60]!r} stands earlier in this import with other content; send each id once"
-            )
+            said = f"{row.case.key[:60]!r} stands earlier in this import with other content; send each id once"
             errors.append(FieldError("id", said, index=row.index))
     return list(first.values()), errors
 
@@ -165,9 +157,7 @@ def _draft_rows(golden_set: GoldenSet, keys: list[str]) -> dict[str, GoldenCase]
     return {row.key: row for row in rows.only("key", "content_hash", "first_version", "part")}
 
 
-def _with_their_parts(
-    rows: list[Taken], kept: dict[str, GoldenCase]
-) -> tuple[list[CaseContent], list[FieldError]]:
+def _with_their_parts(rows: list[Taken], kept: dict[str, GoldenCase]) -> tuple[list[CaseContent], list[FieldError]]:
     """The cases, known ones with the part they have; an error for each that names another."""
     cases, errors = [], []
     for row in rows:

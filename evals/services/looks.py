@@ -50,9 +50,7 @@ def standing(*, version: GoldenVersion, prompt: Prompt | None, limit: int | None
     found = Look.objects.filter(golden_set=version.golden_set_id, returned_at=None)
     if prompt_id is None and version.golden_set.prompt_id is not None:
         mine |= Q(prompt=version.golden_set.prompt_id, run__golden_version__number__gte=epoch)
-    return Standing(
-        epoch, found.filter(mine | recorded).count(), limit or limit_of(version.golden_set_id, prompt_id)
-    )
+    return Standing(epoch, found.filter(mine | recorded).count(), limit or limit_of(version.golden_set_id, prompt_id))
 
 
 def left_for(run: Run) -> int | None:
@@ -72,11 +70,12 @@ def record(*, run: Run, prompt: Prompt | None, epoch: int, now: dt.datetime) -> 
 
 
 def give_back(*, run: Run, now: dt.datetime) -> bool:
-    """A run that stored no score has shown nothing: its look is free again. Says whether it was.
+    """A run that scored no answer has shown nothing: its look is free again. Says whether it was.
 
-    The run must be at rest: nobody may store a score of it any more.
+    The run must be at rest: nobody may store a score of it any more. Scores without a value, of answers that
+    errored, show nothing either.
     """
-    if run.results.filter(scores__isnull=False).exists():
+    if run.results.filter(scores__value__isnull=False).exists():
         return False
     return Look.objects.filter(run=run, returned_at=None).update(returned_at=now) == 1
 

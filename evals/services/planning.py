@@ -131,12 +131,8 @@ def _plan_by_policy(request: RunRequest, project: Project) -> Plan:
     """The label's policy decides; the baseline is what the label points at now."""
     target = _refuse_what_policy_decides(request)
     prompt = prompts.prompt_named(project.pk, target.prompt)
-    label = (
-        Label.objects.select_related("revision__prompt").filter(prompt=prompt, name=request.policy).first()
-    )
-    policy = (
-        None if label is None else label.policies.select_related("golden_set").order_by("-version").first()
-    )
+    label = Label.objects.select_related("revision__prompt").filter(prompt=prompt, name=request.policy).first()
+    policy = None if label is None else label.policies.select_related("golden_set").order_by("-version").first()
     if label is None or policy is None:
         said = f"label {str(request.policy)[:60]!r} of {prompt.name!r} has no policy; put one first"
         raise Unprocessable(f"policy: {said}.", FieldError("policy", said))

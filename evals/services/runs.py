@@ -58,7 +58,8 @@ def conclude(run_id: int, *, now: dt.datetime) -> bool:
     """If all is answered, and its baseline concluded, the run has scores, final state and verdict.
 
     Says whether this call did it. A repeat, a call too early and two at once do nothing more: the run's row
-    is locked. Answers without a score (adopted or recorded ones) get it first. For workers: it may resample.
+    is locked. Answers without a score (adopted or recorded ones) get it first; a look at nothing but errors is
+    given back. For workers: it may resample.
     """
     with transaction.atomic():
         run = _locked(run_id)
@@ -73,6 +74,7 @@ def conclude(run_id: int, *, now: dt.datetime) -> bool:
         run.state, run.reason = _final_state(run, sheet)
         run.started_at, run.ended_at = run.started_at or now, now
         run.save(update_fields=["scores", "gate", "state", "reason", "started_at", "ended_at"])
+        looks.give_back(run=run, now=now)
     return True
 
 
@@ -115,9 +117,7 @@ def resume(*, run: Run, by: Actor, now: dt.datetime) -> Run:
     return _move(run, from_states=(State.PAUSED,), to=State.QUEUED, verb="resumed", already=LIVE)
 
 
-def _move(
-    run: Run, *, from_states: tuple[State, ...], to: State, verb: str, already: tuple[State, ...] = ()
-) -> Run:
+def _move(run: Run, *, from_states: tuple[State, ...], to: State, verb: str, already: tuple[State, ...] = ()) -> Run:
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state in (to, *already):
@@ -295,9 +295,7 @@ def _final_state(run: Run, sheet: Sheet) -> tuple[State, str]:
     allowed = (run.gate_asked or {}).get("max_error_share", gate.DEFAULT_ERROR_SHARE)
     if sheet.error_share <= allowed:
         return State.DONE, ""
-    share = (
-        f"{sheet.error_share:.1%} of the answers errored or could not be scored; at most {allowed:.1%} may"
-    )
+    share = f"{sheet.error_share:.1%} of the answers errored or could not be scored; at most {allowed:.1%} may"
     return State.INVALID, share
 
 

@@ -45,7 +45,7 @@ def api_schema(request: HttpRequest) -> HttpResponse:
 @require_safe
 def api_docs(request: HttpRequest) -> HttpResponse:
     """`/api/docs/`: the same document as a page that needs no script."""
-    return render(request, "config/api_docs.html", {"groups": _groups(openapi())})
+    return render(request, "config/api_docs.html", {"groups": sorted(_groups(openapi()).items())})
 
 
 def openapi() -> dict[str, Any]:

@@ -143,9 +143,7 @@ async def complete(
     except httpx2.DecodingError as error:
         raise Garbled("The answer is not compressed as it says.") from error
     except (httpx2.RequestError, httpx2.InvalidURL) as error:
-        raise Unreachable(
-            f"The endpoint cannot be reached, or broke off ({type(error).__name__})."
-        ) from error
+        raise Unreachable(f"The endpoint cannot be reached, or broke off ({type(error).__name__}).") from error
     if answer.status_code != 200:
         raise _failure(answer, secret)
     return _completion(answer.content)
@@ -214,11 +212,7 @@ def _looks_like(body: bytes) -> str:
 def _text(content: Any) -> str:
     """The text of a message: a string, or the text parts of a list."""
     if isinstance(content, list):
-        content = (
-            "".join(part["text"] for part in content if _is_text(part))
-            if any(map(_is_text, content))
-            else None
-        )
+        content = "".join(part["text"] for part in content if _is_text(part)) if any(map(_is_text, content)) else None
     if not isinstance(content, str):
         raise Garbled("The answer's message holds no text (`content` is neither a string nor text parts).")
     return content.replace("\x00", "\ufffd")
@@ -243,9 +237,7 @@ def _failure(answer: httpx2.Response, secret: str | None) -> ModelError:
     if status >= 500 or status in TRY_AGAIN:
         return EndpointFailed(said, _retry_after(answer))
     if 300 <= status < 400:
-        return Declined(
-            f"The endpoint answered {status}, a redirect, which is never followed: correct its base_url."
-        )
+        return Declined(f"The endpoint answered {status}, a redirect, which is never followed: correct its base_url.")
     return Declined(said) if status >= 400 else Garbled(said)
 
 

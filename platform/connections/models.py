@@ -31,9 +31,7 @@ class Connection(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["project", "name"], name="connection_name_once"),
-            models.CheckConstraint(
-                condition=models.Q(concurrency__gte=1), name="connection_concurrency_positive"
-            ),
+            models.CheckConstraint(condition=models.Q(concurrency__gte=1), name="connection_concurrency_positive"),
             models.CheckConstraint(
                 condition=models.Q(secret_sealed=None) | ~models.Q(secret_host=""),
                 name="connection_secret_has_host",

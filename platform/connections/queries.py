@@ -18,8 +18,8 @@ class NoConnection(Unprocessable):
 
     def __init__(self, model: str) -> None:
         said = (
-            f"{model[:200]!r} names no connection of this project and there is no default one; add a connection"
-            " and write connection/model, or set OPENAI_BASE_URL (and OPENAI_API_KEY)"
+            f"{model[:200]!r} names no connection of this project and there is no default one;"
+            " add a connection and write connection/model, or set OPENAI_BASE_URL (and OPENAI_API_KEY)"
         )
         super().__init__(said, FieldError("model", said))
 

@@ -7,19 +7,8 @@ from rest_framework import serializers
 from connections import addresses, queries
 from connections.models import Connection
 from connections.services import LONGEST_SECRET, MOST_AT_ONCE
+from core.fields import Text, Whole
 from core.rest import StrictSerializer
-
-
-class Text(serializers.CharField):
-    """A string as it was sent: neither trimmed nor made from something else."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class ConnectionRequest(StrictSerializer):
@@ -27,9 +16,7 @@ class ConnectionRequest(StrictSerializer):
     kind = serializers.ChoiceField(choices=Connection.Kind.choices, default=Connection.Kind.OPENAI)
     base_url = Text(max_length=addresses.LONGEST)
     secret = Text(required=False, allow_null=True, allow_blank=True, default=None, max_length=LONGEST_SECRET)
-    concurrency = serializers.IntegerField(
-        default=queries.DEFAULT_CONCURRENCY, min_value=1, max_value=MOST_AT_ONCE
-    )
+    concurrency = Whole(default=queries.DEFAULT_CONCURRENCY, min_value=1, max_value=MOST_AT_ONCE)
 
 
 class ConnectionShown(serializers.Serializer[Any]):

@@ -100,9 +100,7 @@ def _told(connection: Connection) -> dict[str, Any]:
 
 def _check(name: str, secret: str | None, concurrency: int) -> None:
     if _NAME.fullmatch(name) is None:
-        raise Invalid(
-            FieldError("name", f"is {name[:40]!r}; use 1 to 80 of A-Z, a-z, 0-9, full stop, _ and -")
-        )
+        raise Invalid(FieldError("name", f"is {name[:40]!r}; use 1 to 80 of A-Z, a-z, 0-9, full stop, _ and -"))
     if not 1 <= concurrency <= MOST_AT_ONCE:
         raise Invalid(FieldError("concurrency", f"is {concurrency}; give a number from 1 to {MOST_AT_ONCE}"))
     # Anything else could not stand in a header.
@@ -113,9 +111,7 @@ def _check(name: str, secret: str | None, concurrency: int) -> None:
 
 def _checked_kind(kind: str) -> str:
     if kind not in Connection.Kind.values:
-        raise Invalid(
-            FieldError("kind", f"is {kind[:40]!r}; choose from {', '.join(Connection.Kind.values)}")
-        )
+        raise Invalid(FieldError("kind", f"is {kind[:40]!r}; choose from {', '.join(Connection.Kind.values)}"))
     return kind
 
 

@@ -32,7 +32,8 @@ REFUSED: tuple[Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
         "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24"
-        " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4"
+        " 192.0.2.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24"
+        " 224.0.0.0/4 240.0.0.0/4"
         # Azure gives its machines' metadata on this public-looking address.
         " 168.63.129.16/32"
         # Everything outside 2000::/3: unspecified, loopback, unique local, link-local, site-local, multicast,
@@ -191,9 +192,7 @@ class _Gate(httpcore2.AsyncNetworkBackend):
                 addresses = await _resolve(host, port)
                 # One forbidden address condemns the name: their order is the resolver's whim.
                 if not all(is_permitted(host, port, address) for address in addresses):
-                    raise OutboundRefused(
-                        f"This host is not a public one, so no connection was made; {ADVICE}."
-                    )
+                    raise OutboundRefused(f"This host is not a public one, so no connection was made; {ADVICE}.")
                 return await self._first(addresses, port, local_address, socket_options)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout("no connection in time") from error
@@ -274,9 +273,7 @@ class _GatedTransport(httpx2.AsyncBaseTransport):
             self._set_free(lane)
             raise
         n_bytes = self._limits.n_bytes
-        return _LimitedResponse(
-            answer, deadline=deadline, n_bytes=n_bytes, closed=lambda: self._set_free(lane)
-        )
+        return _LimitedResponse(answer, deadline=deadline, n_bytes=n_bytes, closed=lambda: self._set_free(lane))
 
     def _set_free(self, lane: _Lane) -> None:
         self._free.append(lane)
@@ -303,17 +300,13 @@ def _check_form(url: httpx2.URL) -> None:
     if url.port is not None and not 0 < url.port < 65536:
         raise OutboundRefused(f"There is no port {url.port}: use one from 1 to 65535.")
     if url.userinfo:
-        raise OutboundRefused(
-            "A name or password inside an address is not taken: put the secret where secrets go."
-        )
+        raise OutboundRefused("A name or password inside an address is not taken: put the secret where secrets go.")
 
 
 class _LimitedResponse(httpx2.Response):
     """An answer that ends with an error where it grows too large or too old."""
 
-    def __init__(
-        self, answer: httpx2.Response, *, deadline: float, n_bytes: int, closed: Callable[[], None]
-    ) -> None:
+    def __init__(self, answer: httpx2.Response, *, deadline: float, n_bytes: int, closed: Callable[[], None]) -> None:
         assert isinstance(answer.stream, httpx2.AsyncByteStream)  # noqa: S101  # of an async transport
         super().__init__(
             status_code=answer.status_code,

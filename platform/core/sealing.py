@@ -33,8 +33,8 @@ def unseal(sealed: bytes, *, bound_to: str) -> str:
         place, text = json.loads(_keys().decrypt(bytes(sealed)))
     except InvalidToken as error:
         raise SealBroken(
-            "A secret cannot be opened with the keys of this installation: put the key it was sealed with back"
-            " into RATCHET_ENCRYPTION_KEYS, or save the secret again."
+            "A secret cannot be opened with the keys of this installation: put the key it was sealed with"
+            " back into RATCHET_ENCRYPTION_KEYS, or save the secret again."
         ) from error
     if not hmac.compare_digest(str(place).encode(), bound_to.encode()):
         raise SealBroken("This secret was saved for another host and is not sent to this one: save it again.")

@@ -20,9 +20,7 @@ from prompts.models import Prompt, Revision
 CACHING = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Ratchet-Project"}
 
 
-@extend_schema(
-    methods=["GET"], summary="Prompts of the project", responses=serializers.PromptListed(many=True)
-)
+@extend_schema(methods=["GET"], summary="Prompts of the project", responses=serializers.PromptListed(many=True))
 @extend_schema(
     methods=["POST"],
     summary="Create a prompt",
@@ -40,7 +38,7 @@ def prompts(request: Request) -> Response:
 
 @extend_schema(
     summary="A prompt, or one of its revisions",
-    description="Without a parameter the prompt itself; with `label` or `revision` that revision and its ETag.",
+    description="Without parameters the prompt; with `label` or `revision` that revision with an ETag.",
     parameters=[
         OpenApiParameter("label", OpenApiTypes.STR, description="the revision that this label points at"),
         OpenApiParameter("revision", OpenApiTypes.INT, description="the revision of this number"),
@@ -58,15 +56,11 @@ def prompt(request: Request, name: str) -> Response | HttpResponse:
         labels = serializers.LabelShown(shown.labels, many=True).data
         return Response({**_listed(shown.prompt), "labels": labels, "newest": shown.newest})
     if "revision" in asked:
-        asked["revision"] = paging.whole_number(
-            request, "revision", default=0, largest=serializers.LARGEST_NUMBER
-        )
+        asked["revision"] = paging.whole_number(request, "revision", default=0, largest=serializers.LARGEST_NUMBER)
     return _conditional(request, name, _asked_for(request, name, asked))
 
 
-@extend_schema(
-    methods=["GET"], summary="Revisions of a prompt", responses=serializers.RevisionListed(many=True)
-)
+@extend_schema(methods=["GET"], summary="Revisions of a prompt", responses=serializers.RevisionListed(many=True))
 @extend_schema(
     methods=["POST"],
     summary="Save a revision",
@@ -106,11 +100,20 @@ def parts(request: Request, name: str) -> Response:
 )
 @endpoint(POST=Scope.READ)
 def render(request: Request, name: str) -> Response:
-    asked = serializers.RenderRequest.read(request.data)
+    asked = _render_request(request, name)
     revision = _asked_for(request, name, asked)
     rendered = queries.serving(revision).render(asked["variables"])
     # Asked for before every call of a model: put together by hand, in the shape of `RenderedShown`.
     return Response({"revision": revision.number, **vars(rendered)})
+
+
+def _render_request(request: Request, name: str) -> dict[str, Any]:
+    """The body; where it is wrong, whether the prompt exists is said first, as everywhere."""
+    try:
+        return serializers.RenderRequest.read(request.data)
+    except Invalid:
+        queries.prompt_named(actor_of(request).project.pk, name)
+        raise
 
 
 def _create_prompt(request: Request) -> Response:
@@ -123,9 +126,7 @@ def _create_revision(request: Request, found: Prompt) -> Response:
     asked = serializers.RevisionRequest.read(request.data)
     selection = asked.pop("selection") or {}
     asked["context"] = serializers.context_lines(asked["context"])
-    made, created = services.create_revision(
-        prompt=found, **asked, **selection, by=actor_of(request), now=clock.now()
-    )
+    made, created = services.create_revision(prompt=found, **asked, **selection, by=actor_of(request), now=clock.now())
     if made.index_state == Revision.IndexState.WAITING:
         bells.ring("prompts.tasks.build_index", made.pk)
     return Response(serializers.RevisionSaved(made).data, status=201 if created else 200)

@@ -96,16 +96,12 @@ class Content:
             yield FieldError("messages", f"holds {len(self.messages)} messages; send 1 to {MOST_MESSAGES}")
         for place, message in enumerate(self.messages[:MOST_MESSAGES]):
             if message["role"] not in ROLES:
-                yield FieldError(
-                    f"messages[{place}].role", f"is {message['role'][:40]!r}; use {', '.join(ROLES)}"
-                )
+                yield FieldError(f"messages[{place}].role", f"is {message['role'][:40]!r}; use {', '.join(ROLES)}")
             yield from _template_faults(f"messages[{place}].content", message["content"])
 
     def _model_faults(self) -> Iterable[FieldError]:
         if not self.model.strip() or len(self.model) > LONGEST_MODEL:
-            yield FieldError(
-                "model", f"is empty or longer than {LONGEST_MODEL} characters; write connection/model"
-            )
+            yield FieldError("model", f"is empty or longer than {LONGEST_MODEL} characters; write connection/model")
         for name in sorted(OWN_PARAMETERS & self.parameters.keys()):
             yield FieldError(f"parameters.{name}", "is set by the server with every call; leave it out")
         if len(canonical(self.parameters)) > LARGEST_PARAMETERS:
@@ -122,9 +118,7 @@ class Content:
 
     def _context_faults(self) -> Iterable[FieldError]:
         if len(self.context) > MOST_ITEMS:
-            yield FieldError(
-                "context", f"holds {len(self.context)} items; at most {MOST_ITEMS} fit in a revision"
-            )
+            yield FieldError("context", f"holds {len(self.context)} items; at most {MOST_ITEMS} fit in a revision")
             return
         seen: dict[str, int] = {}
         for place, (line, line_hash) in enumerate(zip(self.context, self.line_hashes, strict=True)):

@@ -75,9 +75,7 @@ class Revision(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["id"], condition=models.Q(index_state="waiting"), name="revision_waits_for_index"
-            ),
+            models.Index(fields=["id"], condition=models.Q(index_state="waiting"), name="revision_waits_for_index"),
         ]
 
     def __str__(self) -> str:
@@ -130,9 +128,7 @@ class RevisionContext(models.Model):
 class RevisionIndex(models.Model):
     """The TF-IDF postings of a revision's examples in their order, from which similar ones are ranked."""
 
-    revision = models.OneToOneField(
-        Revision, on_delete=models.CASCADE, related_name="index", primary_key=True
-    )
+    revision = models.OneToOneField(Revision, on_delete=models.CASCADE, related_name="index", primary_key=True)
     postings = models.BinaryField()
     built_at = models.DateTimeField()
 
@@ -146,9 +142,7 @@ class Label(models.Model):
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="labels")
     name = models.CharField(max_length=60)
     revision = models.ForeignKey(Revision, null=True, on_delete=models.PROTECT, related_name="labels")
-    rollout_revision = models.ForeignKey(
-        Revision, null=True, on_delete=models.PROTECT, related_name="rollout_labels"
-    )
+    rollout_revision = models.ForeignKey(Revision, null=True, on_delete=models.PROTECT, related_name="rollout_labels")
     rollout_percent = models.PositiveSmallIntegerField(default=0)
     pointed_at = models.DateTimeField(null=True)
 

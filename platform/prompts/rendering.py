@@ -19,10 +19,7 @@ class MissingVariable(Invalid):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
-            *(
-                FieldError(f"variables.{name}", f"is missing; the template holds {{{{{name}}}}}")
-                for name in names
-            )
+            *(FieldError(f"variables.{name}", f"is missing; the template holds {{{{{name}}}}}") for name in names)
         )
 
 
@@ -122,7 +119,7 @@ class Serving:
     def chosen(self, values: Mapping[str, Any]) -> Sequence[int]:
         """The places of the examples for these variables, as they will stand: the most similar last.
 
-        Nearest to the question is where a model heeds an example most. Of equals the earlier one ranks higher.
+        Nearest to the question is where a model heeds an example most. Of equals the earlier ranks higher.
         """
         if self.index is None or self.k is None:
             return range(len(self.examples))
@@ -155,7 +152,7 @@ def render(
     examples: Sequence[ContextLine] = (),
     notes: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Filled messages with their context: notes end the system message, examples precede the last user message.
+    """Filled messages with context: notes end the system message, examples precede the last user message.
 
     Without a system message the notes become one; without a user message history and examples come last.
 

@@ -108,9 +108,7 @@ def _made(revision: Revision, lines: list[Line], stored: bytes) -> Serving:
         content_hash=revision.content_hash,
         model=revision.model,
         parameters=revision.parameters,
-        messages=tuple(
-            (message["role"], templates.parse(message["content"])) for message in revision.messages
-        ),
+        messages=tuple((message["role"], templates.parse(message["content"])) for message in revision.messages),
         examples=examples_of(lines),
         notes=tuple(line for line in lines if line.content.kind != ContextItem.Kind.EXAMPLE),
         index=tfidf.Index.from_bytes(stored) if stored else None,
@@ -119,7 +117,5 @@ def _made(revision: Revision, lines: list[Line], stored: bytes) -> Serving:
 
 
 def _weight(lines: list[Line], stored: bytes) -> int:
-    texts = sum(
-        len(line.content.input) + len(line.content.output) + len(line.content.text) + 300 for line in lines
-    )
+    texts = sum(len(line.content.input) + len(line.content.output) + len(line.content.text) + 300 for line in lines)
     return texts + UNPACKED * len(stored) + 10_000

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from core.fields import Text, Whole
 from core.rest import StrictSerializer
 from prompts import names
 from prompts.content import LARGEST_K, ContextLine, Kind, Strategy
@@ -11,27 +12,6 @@ from prompts.models import Revision
 
 LARGEST_NUMBER = 2**31 - 1
 LONGEST_UNIT = 200
-
-
-class Text(serializers.CharField):
-    """A string as it was sent: neither trimmed nor made from something else."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class Whole(serializers.IntegerField):
-    """A whole number, not one in a string."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if type(data) is not int:
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 # --- in -----------------------------------------------------------------------------------------------------
@@ -83,9 +63,7 @@ class RenderRequest(StrictSerializer):
     label = Text(required=False)  # type: ignore[assignment]  # DRF takes declared fields off the class
     revision = Whole(required=False, min_value=1, max_value=LARGEST_NUMBER)
     variables = serializers.DictField(required=False, default=dict)
-    unit = Text(
-        required=False, max_length=LONGEST_UNIT, help_text="picks the arm of a rollout, always the same"
-    )
+    unit = Text(required=False, max_length=LONGEST_UNIT, help_text="picks the arm of a rollout, always the same")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("label" in attrs) == ("revision" in attrs):

@@ -104,9 +104,7 @@ def set_parts(*, prompt: Prompt, gate: int, dev: int, teach: int, by: Actor, now
         if not 0 <= share <= 100:
             raise Invalid(FieldError(name, f"is {share}; give a share from 0 to 100 percent"))
     if sum(shares.values()) != 100:
-        raise Invalid(
-            FieldError("teach", f"gate, dev and teach make {sum(shares.values())}; they must make 100")
-        )
+        raise Invalid(FieldError("teach", f"gate, dev and teach make {sum(shares.values())}; they must make 100"))
     with transaction.atomic():
         locked = Prompt.objects.select_for_update(no_key=True).get(pk=prompt.pk)
         before = {"gate": locked.gate_share, "dev": locked.dev_share, "teach": locked.teach_share}
@@ -138,9 +136,7 @@ def point_label(*, label: Label, revision: Revision, now: dt.datetime) -> Label:
         Invalid: the revision belongs to another prompt.
     """
     if revision.prompt_id != label.prompt_id:
-        raise Invalid(
-            FieldError("revision", f"{revision.number} belongs to another prompt than label {label.name!r}")
-        )
+        raise Invalid(FieldError("revision", f"{revision.number} belongs to another prompt than label {label.name!r}"))
     label.revision, label.pointed_at = revision, now
     label.save(update_fields=["revision", "pointed_at"])
     return label
@@ -161,9 +157,7 @@ def build_index(*, revision_id: int, now: dt.datetime) -> bool:
             return False
         examples = retrieval.examples_of(retrieval.context_of(revision))
         postings = tfidf.build([line.content.input for line in examples]).to_bytes()
-        RevisionIndex.objects.update_or_create(
-            revision=revision, defaults={"postings": postings, "built_at": now}
-        )
+        RevisionIndex.objects.update_or_create(revision=revision, defaults={"postings": postings, "built_at": now})
         revision.index_state = Revision.IndexState.READY
         revision.save(update_fields=["index_state"])
     return True

@@ -44,7 +44,7 @@ def variables_of(
 
 
 def text_of(variables: Mapping[str, Any]) -> str:
-    """The text by which inputs are compared and examples chosen: `input`, else all values by order of name."""
+    """The text that inputs are compared and examples chosen by: `input`, else all values by order of name."""
     if INPUT in variables:
         return as_text(variables[INPUT])
     return "\n".join(as_text(variables[name]) for name in sorted(variables))
@@ -68,9 +68,7 @@ def _of_messages(messages: Any) -> tuple[dict[str, Any], list[Turn]]:
     turns = [turn for turn in messages if isinstance(turn, dict)] if isinstance(messages, Sequence) else []
     last = max((place for place, turn in enumerate(turns) if turn.get("role") == "user"), default=None)
     if last is None:
-        raise NoInput(
-            "input: holds no message of the role user; send a string, an object, or messages with one"
-        )
+        raise NoInput("input: holds no message of the role user; send a string, an object, or messages with one")
     history = [
         {"role": turn["role"], "content": content_text(turn.get("content"))}
         for turn in turns[:last]

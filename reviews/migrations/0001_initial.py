@@ -24,9 +24,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("text", models.TextField()),
                 ("text_hash", models.BinaryField(max_length=32)),
@@ -71,9 +69,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=100)),
                 ("overlap", models.PositiveSmallIntegerField(default=1)),
@@ -82,9 +78,7 @@ class Migration(migrations.Migration):
                 ("created_by", models.CharField(max_length=300)),
                 (
                     "adjudicators",
-                    models.ManyToManyField(
-                        blank=True, related_name="adjudicated_queues", to=settings.AUTH_USER_MODEL
-                    ),
+                    models.ManyToManyField(blank=True, related_name="adjudicated_queues", to=settings.AUTH_USER_MODEL),
                 ),
                 (
                     "project",
@@ -101,9 +95,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("subject_kind", models.CharField(default="output", max_length=20)),
                 ("subject_key", models.CharField(max_length=200)),
@@ -148,9 +140,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("reviewer", models.CharField(max_length=300)),
                 ("attempt", models.PositiveSmallIntegerField(default=1)),
@@ -187,9 +177,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=100)),
                 ("version", models.PositiveIntegerField()),
@@ -218,24 +206,18 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="item",
             name="rubric",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="reviews.rubric"
-            ),
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="reviews.rubric"),
         ),
         migrations.CreateModel(
             name="SamplingRule",
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "kind",
-                    models.CharField(
-                        choices=[("probability", "Probability")], default="probability", max_length=20
-                    ),
+                    models.CharField(choices=[("probability", "Probability")], default="probability", max_length=20),
                 ),
                 ("rate", models.FloatField()),
                 ("filter", models.JSONField(default=dict)),
@@ -255,9 +237,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("p", models.FloatField()),
                 ("drawn", models.BooleanField()),
@@ -283,9 +263,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("reviewer", models.CharField(max_length=300)),
                 ("reason", models.TextField()),
@@ -303,9 +281,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("answers", models.JSONField()),
                 ("quality", models.FloatField()),
@@ -374,9 +350,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("reviewer", models.CharField(max_length=300)),
                 ("token", models.UUIDField()),
@@ -390,9 +364,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [models.Index(fields=["reviewer", "lease_until"], name="claim_held_by_reviewer")],
-                "constraints": [
-                    models.UniqueConstraint(fields=("item", "reviewer"), name="claim_once_per_reviewer")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("item", "reviewer"), name="claim_once_per_reviewer")],
             },
         ),
         migrations.CreateModel(
@@ -400,9 +372,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveSmallIntegerField(default=0)),
                 (
@@ -423,9 +393,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "constraints": [
-                    models.UniqueConstraint(fields=("item", "position"), name="item_output_place_once")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("item", "position"), name="item_output_place_once")],
             },
         ),
         migrations.AddIndex(
@@ -440,21 +408,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="review",
-            constraint=models.UniqueConstraint(
-                fields=("item", "reviewer", "attempt"), name="review_attempt_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("item", "reviewer", "attempt"), name="review_attempt_once"),
         ),
         migrations.AddConstraint(
             model_name="rubric",
-            constraint=models.UniqueConstraint(
-                fields=("project", "name", "version"), name="rubric_version_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("project", "name", "version"), name="rubric_version_once"),
         ),
         migrations.AddConstraint(
             model_name="rubric",
-            constraint=models.UniqueConstraint(
-                fields=("project", "name", "content_hash"), name="rubric_content_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("project", "name", "content_hash"), name="rubric_content_once"),
         ),
         migrations.AddConstraint(
             model_name="queue",
@@ -462,9 +424,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="queue",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("overlap__gte", 1)), name="queue_overlap_positive"
-            ),
+            constraint=models.CheckConstraint(condition=models.Q(("overlap__gte", 1)), name="queue_overlap_positive"),
         ),
         migrations.AddConstraint(
             model_name="queue",

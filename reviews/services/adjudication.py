@@ -33,9 +33,7 @@ class NotAnAdjudicator(Problem):
         super().__init__(403, "Only the queue's adjudicators and admins give verdicts; the queue names them.")
 
 
-def settle(
-    *, item: Item, settlement: Settlement, now: dt.datetime, split: PartSplit | None = None
-) -> Verdict:
+def settle(*, item: Item, settlement: Settlement, now: dt.datetime, split: PartSplit | None = None) -> Verdict:
     """A new standing verdict of the item, with its quality and its part.
 
     The caller holds the item's row, and has seen to it that no other verdict stands.
@@ -105,9 +103,7 @@ def adjudicate(
         if standing is not None and _says(standing, settlement):
             return standing
         item.verdicts.standing().update(replaced_at=now)
-        verdict = settle(
-            item=item, settlement=settlement, now=now, split=standing.split if standing else None
-        )
+        verdict = settle(item=item, settlement=settlement, now=now, split=standing.split if standing else None)
         Item.objects.filter(pk=item.pk).update(state=Item.State.SETTLED)
         item.claims.all().delete()
         _record(item, standing, verdict, by, now)
@@ -121,9 +117,7 @@ def lock(*, item_id: int, by: Actor) -> Item:
         Missing: there is no such item.
     """
     locked = (
-        Item.objects.of(by.project.pk)
-        .select_related("queue", "rubric")
-        .select_for_update(of=("self",), no_key=True)
+        Item.objects.of(by.project.pk).select_related("queue", "rubric").select_for_update(of=("self",), no_key=True)
     )
     item = locked.filter(pk=item_id).first()
     if item is None:

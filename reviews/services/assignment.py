@@ -47,18 +47,14 @@ class WrongVersion(Conflict):
     """The answers were given to another version of the rubric."""
 
     def __init__(self, found: int, wanted: int) -> None:
-        super().__init__(
-            f"rubric_version: found {found}, but this item asks version {wanted}; answer that one."
-        )
+        super().__init__(f"rubric_version: found {found}, but this item asks version {wanted}; answer that one.")
 
 
 class LeaseUnknown(Conflict):
     """Nobody, or somebody else, holds the item under this lease."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "lease: you do not hold this item under this lease; ask the queue for the next item."
-        )
+        super().__init__("lease: you do not hold this item under this lease; ask the queue for the next item.")
 
 
 class PlaceTaken(Conflict):
@@ -102,9 +98,7 @@ def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | No
     while True:
         with transaction.atomic():
             queue = _queue_for(queue_name, by)
-            found = _held_or_free(queue, by, now, skip_locked=True) or _held_or_free(
-                queue, by, now, skip_locked=False
-            )
+            found = _held_or_free(queue, by, now, skip_locked=True) or _held_or_free(queue, by, now, skip_locked=False)
             if found is None:
                 return None
             until = now + dt.timedelta(minutes=queue.lease_minutes)
@@ -116,9 +110,7 @@ def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | No
             return Assigned(queries.task_of(found), token, until)
 
 
-def submit_review(
-    *, item_id: int, lease: uuid.UUID, handed_in: HandedIn, by: Actor, now: dt.datetime
-) -> Review:
+def submit_review(*, item_id: int, lease: uuid.UUID, handed_in: HandedIn, by: Actor, now: dt.datetime) -> Review:
     """The reviewer's answers are kept; the item is settled or disputed where it waited for no others.
 
     The same lease with the same content again is the review that it was. An expired lease still serves while
@@ -253,9 +245,7 @@ _HAND_IN = """
 
 
 def _held_or_free(queue: Queue, by: Actor, now: dt.datetime, *, skip_locked: bool) -> int | None:
-    statement = _HELD_OR_FREE.format(
-        needs_one_more=_NEEDS_ONE_MORE, skip_locked="SKIP LOCKED" if skip_locked else ""
-    )
+    statement = _HELD_OR_FREE.format(needs_one_more=_NEEDS_ONE_MORE, skip_locked="SKIP LOCKED" if skip_locked else "")
     row = _row(statement, {"queue": queue.pk, "reviewer": by.identity, "now": now})
     return None if row is None else row[0]
 

@@ -46,9 +46,7 @@ def add_outputs(*, queue: Queue, external_ids: Sequence[str]) -> Added:
         Invalid: none of them is known; `rejected` says which and why.
     """
     known = dict(
-        Output.objects.of(queue.project_id)
-        .filter(external_id__in=set(external_ids))
-        .values_list("external_id", "pk")
+        Output.objects.of(queue.project_id).filter(external_id__in=set(external_ids)).values_list("external_id", "pk")
     )
     rejected = [
         FieldError("outputs", f"there is no output {external_id!r} here", index)
@@ -71,16 +69,11 @@ class NoneKnown(Invalid):
 
 def as_rows(rejected: Sequence[FieldError]) -> list[dict[str, object]]:
     """Rejected rows in the shape that they have everywhere."""
-    return [
-        {"index": error.index, "errors": [{"field": error.field, "message": error.message}]}
-        for error in rejected
-    ]
+    return [{"index": error.index, "errors": [{"field": error.field, "message": error.message}]} for error in rejected]
 
 
 def _open_items(queue: Queue, output_ids: list[int]) -> int:
-    statement = (
-        f"WITH wanted AS (SELECT unnest(%s::bigint[]) AS output_id), {OPEN_ITEMS} SELECT count(*) FROM items"  # noqa: S608  # constants
-    )
+    statement = f"WITH wanted AS (SELECT unnest(%s::bigint[]) AS output_id), {OPEN_ITEMS} SELECT count(*) FROM items"  # noqa: S608  # constants
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [output_ids, queue.pk])
         (n_added,) = cursor.fetchone()

@@ -37,19 +37,13 @@ def create_rule(
     """
     wanted = coverage.read(given)
     if "prompt" in wanted and not Prompt.objects.of(by.project.pk).filter(name=wanted["prompt"]).exists():
-        raise Invalid(
-            FieldError("filter.prompt", f"there is no prompt {wanted['prompt']!r} here; create it first")
-        )
+        raise Invalid(FieldError("filter.prompt", f"there is no prompt {wanted['prompt']!r} here; create it first"))
     with transaction.atomic():
         Queue.objects.select_for_update(no_key=True).get(pk=queue.pk)
         known = queue.rules.filter(kind=SamplingRule.Kind.PROBABILITY, rate=rate, filter=wanted).first()
         if known is not None:
             return known, False
-        rule = queue.rules.create(
-            rate=rate, filter=wanted, salt=secrets.token_bytes(SALT_BYTES), created_by=by.name
-        )
+        rule = queue.rules.create(rate=rate, filter=wanted, salt=secrets.token_bytes(SALT_BYTES), created_by=by.name)
         shown = {"kind": rule.kind, "rate": rate, "filter": wanted}
-        audit.record(
-            by=by, verb="rule.create", subject=f"rule {rule.pk} of queue {queue.name}", now=now, after=shown
-        )
+        audit.record(by=by, verb="rule.create", subject=f"rule {rule.pk} of queue {queue.name}", now=now, after=shown)
     return rule, True

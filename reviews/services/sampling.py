@@ -15,13 +15,14 @@ from reviews.services import items
 
 CONSUMER = "reviews.sampling"
 
-# 13 hex digits are 52 bits, which a float holds exactly: a uniform number in [0, 1) that any SHA-256
-# reproduces.
+# The first part takes the table's name, so that what a filter asks of all outputs is asked of the arrived ones
+# alone: found by key, whatever the planner believes of the rest.
+# 13 hex digits are 52 bits, which a float holds exactly: a uniform number in [0, 1) that any SHA-256 reproduces.
 _DRAW = """
-    WITH hashed AS (
-        SELECT id, encode(sha256(%s || int8send(id)), 'hex') AS hash
-        FROM ({population}) AS population
-        WHERE id = ANY(%s)
+    WITH outputs_output AS MATERIALIZED (
+        SELECT * FROM outputs_output WHERE id = ANY(%s)
+    ), hashed AS (
+        SELECT id, encode(sha256(%s || int8send(id)), 'hex') AS hash FROM ({population}) AS population
     ), matched AS (
         INSERT INTO reviews_match (rule_id, output_id, p, drawn)
         SELECT %s, id, %s, ('x' || left(hash, 13))::bit(52)::bigint::float8 / (2 ^ 52) < %s FROM hashed
@@ -44,9 +45,7 @@ class Drawn:
     n_items: int = 0
 
     def __add__(self, other: "Drawn") -> "Drawn":
-        return Drawn(
-            self.n_covered + other.n_covered, self.n_drawn + other.n_drawn, self.n_items + other.n_items
-        )
+        return Drawn(self.n_covered + other.n_covered, self.n_drawn + other.n_drawn, self.n_items + other.n_items)
 
 
 def draw_waiting(*, limit: int = 20) -> bool:
@@ -70,19 +69,15 @@ def draw(*, claimed: Sequence[Claimed]) -> Drawn:
     ids_by_project: dict[int, list[int]] = defaultdict(list)
     for one in claimed:
         ids_by_project[one.project_id] += one.ids
-    rules = (
-        SamplingRule.objects.filter(queue__project__in=ids_by_project).select_related("queue").order_by("pk")
-    )
+    rules = SamplingRule.objects.filter(queue__project__in=ids_by_project).select_related("queue").order_by("pk")
     with transaction.atomic():
         return sum((_draw(rule, ids_by_project[rule.queue.project_id]) for rule in rules), start=Drawn())
 
 
 def _draw(rule: SamplingRule, output_ids: list[int]) -> Drawn:
-    population, arguments = (
-        coverage.covered(rule.queue.project_id, rule.filter).values("id").query.sql_with_params()
-    )
+    population, arguments = coverage.covered(rule.queue.project_id, rule.filter).values("id").query.sql_with_params()
     statement = _DRAW.format(population=population, open_items=items.OPEN_ITEMS)
-    rest: list[Any] = [output_ids, rule.pk, rule.rate, rule.rate, rule.queue_id]
+    rest: list[Any] = [rule.pk, rule.rate, rule.rate, rule.queue_id]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [bytes(rule.salt), *arguments, *rest])
+        cursor.execute(statement, [output_ids, bytes(rule.salt), *arguments, *rest])
         return Drawn(*cursor.fetchone())

@@ -20,9 +20,7 @@ class TextsGone(Conflict):
     """Retention dropped the texts before the item was settled."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "The texts of this output are no longer kept, so it cannot be told exam from textbook."
-        )
+        super().__init__("The texts of this output are no longer kept, so it cannot be told exam from textbook.")
 
 
 def assign_part(*, item: Item) -> PartSplit:
@@ -68,9 +66,7 @@ def _under_lock(item: Item) -> _Subject:
     )
     if place.body is None:
         raise TextsGone
-    return _Subject(
-        place.output, folding.fold(texts.input_text(place.body["input"], place.body["variables"]))
-    )
+    return _Subject(place.output, folding.fold(texts.input_text(place.body["input"], place.body["variables"])))
 
 
 def _earliest_near(subject: _Subject, bands: list[int]) -> PartSplit | None:

@@ -89,9 +89,7 @@ class EndpointServer:
     async def _speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):
             first, *lines = head.decode("latin-1").strip().split("\r\n")
-            headers = {
-                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
-            }
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
             body = await reader.readexactly(int(headers.get("content-length", 0)))
             path = first.split(" ")[1]
             request = Request(path, headers, body)
@@ -167,12 +165,8 @@ def bomb(n_bytes: int) -> bytes:
 MODES: dict[str, Mode] = {
     "ok": plain(200, OK),
     "ok-gzip": plain(200, zlib.compress(json.dumps(OK).encode(), wbits=31), "Content-Encoding: gzip"),
-    "no-usage": plain(
-        200, {"choices": [{"message": {"content": "Paris"}}], "usage": {"prompt_tokens": "many"}}
-    ),
-    "parts": plain(
-        200, {"choices": [{"message": {"content": [{"type": "text", "text": "Pa"}, {"text": "ris"}]}}]}
-    ),
+    "no-usage": plain(200, {"choices": [{"message": {"content": "Paris"}}], "usage": {"prompt_tokens": "many"}}),
+    "parts": plain(200, {"choices": [{"message": {"content": [{"type": "text", "text": "Pa"}, {"text": "ris"}]}}]}),
     "slow": slow,
     "trickle": trickle,
     "html": plain(200, b"<html><body>Sign in to the portal</body></html>"),

@@ -118,9 +118,7 @@ def test_names_each_failure(server: EndpointServer, mode: str, kind: str, retrya
 @pytest.mark.parametrize(
     ("mode", "seconds"), [("429", 7), ("503", 2), ("429-date", 0), ("429-nonsense", None), ("500", None)]
 )
-def test_tells_how_long_the_endpoint_asked_to_wait(
-    server: EndpointServer, mode: str, seconds: float | None
-) -> None:
+def test_tells_how_long_the_endpoint_asked_to_wait(server: EndpointServer, mode: str, seconds: float | None) -> None:
     assert failure(server.url(mode)).retry_after == seconds
 
 
@@ -153,9 +151,7 @@ def test_a_name_that_nobody_knows_is_unreachable() -> None:
 
 
 def test_does_not_send_a_secret_that_was_saved_for_another_host(server: EndpointServer) -> None:
-    moved = endpoint(
-        server.url("ok"), _sealed=sealing.seal("sk-canary", bound_to="https://api.example.org:443")
-    )
+    moved = endpoint(server.url("ok"), _sealed=sealing.seal("sk-canary", bound_to="https://api.example.org:443"))
 
     async def work() -> None:
         async with outbound.client(QUICK) as client:

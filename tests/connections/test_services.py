@@ -131,9 +131,7 @@ class TestResolve:
         assert (found.concurrency, found.allowance_key) == (5, f"connection:{row.pk}")
         assert found.secret() == "sk-canary"
 
-    def test_shows_no_secret_in_its_repr_and_has_none_in_its_identity(
-        self, admin: Actor, project: Project
-    ) -> None:
+    def test_shows_no_secret_in_its_repr_and_has_none_in_its_identity(self, admin: Actor, project: Project) -> None:
         save(admin, secret="sk-canary")
         found = queries.resolve(project.pk, "main/x")
         assert "canary" not in repr(found)

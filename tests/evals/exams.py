@@ -3,6 +3,8 @@
 import datetime as dt
 from typing import Any
 
+from django.db import transaction
+
 from core import clock
 from evals.models import CasePart, GoldenCase, GoldenSet, GoldenVersion, Result, Run
 from projects.models import Project
@@ -52,6 +54,7 @@ def a_revision(project: Project, *, model: str = "oracle/echo") -> Revision:
     )
 
 
+@transaction.atomic  # as the product makes them: a sweep never sees a run without its rows
 def a_run(n_cases: int = 3, *, project: Project | None = None, trials: int = 1, **fields: Any) -> Run:
     """A queued run with its waiting rows, as it stands right after it was made."""
     project = project or factories.a_project()
@@ -73,8 +76,6 @@ def a_run(n_cases: int = 3, *, project: Project | None = None, trials: int = 1, 
     )
     cases = version.golden_set.cases.order_by("id")
     Result.objects.bulk_create(
-        Result(project=project, run=run, case=case, trial=trial)
-        for trial in range(1, trials + 1)
-        for case in cases
+        Result(project=project, run=run, case=case, trial=trial) for trial in range(1, trials + 1) for case in cases
     )
     return run

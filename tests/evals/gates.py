@@ -77,9 +77,7 @@ def a_revision(prompt: Prompt, by: Actor, text: str, *, examples: Iterable[str] 
     )[0]
 
 
-def a_policy(
-    prompt: Prompt, golden_set: GoldenSet, by: Actor, label: str = "production", **terms: Any
-) -> GatePolicy:
+def a_policy(prompt: Prompt, golden_set: GoldenSet, by: Actor, label: str = "production", **terms: Any) -> GatePolicy:
     asked = Terms(golden_set=golden_set, **{"scorers": [EXACT], **terms})
     return policies.put_policy(prompt=prompt, label_name=label, terms=asked, by=by, now=clock.now())[0]
 

@@ -265,9 +265,7 @@ class TestVersions:
     def test_show_their_cases_in_pages(self, call):
         first = call.get("golden-sets/exam/versions/1?limit=3").json()
         second = call.django.get(first["next"], headers=call.headers).json()
-        assert [case["id"] for case in first["results"] + second["results"]] == [
-            f"question {n}" for n in (3, 2, 1, 0)
-        ]
+        assert [case["id"] for case in first["results"] + second["results"]] == [f"question {n}" for n in (3, 2, 1, 0)]
         assert first["results"][0]["expected"] == "answer of question 3"
         assert second["next"] is None
 
@@ -353,9 +351,7 @@ class TestStartRun:
     def test_rings_for_the_baseline_too(self, call, site, rung):
         a_revision(site.prompt, site.by, "candidate")
         with rung() as bells:
-            answer = call.post(
-                "runs", {"target": {"prompt": "intent", "revision": 2}, "policy": "production"}
-            )
+            answer = call.post("runs", {"target": {"prompt": "intent", "revision": 2}, "policy": "production"})
         run = Run.objects.get(pk=answer.json()["id"])
         assert bells == [("evals.tasks.drain", run.baseline_id), ("evals.tasks.drain", run.pk)]
 
@@ -426,9 +422,7 @@ class TestStartRun:
 
     def test_a_weakened_policy_request_is_refused_by_name(self, call):
         body = {"target": {"prompt": "intent", "revision": 1}, "policy": "production"}
-        answer = call.post(
-            "runs", {**body, "gate": {"kind": "non_inferiority", "margin": 0.9}, "part": "dev"}
-        )
+        answer = call.post("runs", {**body, "gate": {"kind": "non_inferiority", "margin": 0.9}, "part": "dev"})
         assert answer.status_code == 422
         assert fields(answer) == ["part", "gate"]
 

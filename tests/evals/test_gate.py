@@ -76,6 +76,11 @@ class TestNonInferiority:
         more = said.scorers[0].more_cases
         assert f"about {more.value:.0f} more cases would settle it" in said.sentence
 
+    def test_a_value_beyond_the_margin_alone_fails_nobody(self):
+        said = judge(passes(60, 4), passes(60))
+        assert said.difference.value < -0.02 < said.difference.high
+        assert said.verdict == "inconclusive"
+
     def test_the_cases_it_asks_for_do_settle_it(self):
         more = int(judge(passes(100), passes(100)).scorers[0].more_cases.value)
         assert judge(passes(100 + more), passes(100 + more)).verdict == "pass"
@@ -134,9 +139,7 @@ class TestSeveralScorers:
 
     def test_each_is_judged_at_the_full_level(self):
         candidate, baseline = self.two(passes(60), passes(60)), self.two(passes(60), passes(60))
-        assert {one.difference.level for one in judge(candidate, baseline, by=self.BY).scorers} == {
-            Demand().level
-        }
+        assert {one.difference.level for one in judge(candidate, baseline, by=self.BY).scorers} == {Demand().level}
 
     def test_shown_p_values_are_adjusted_and_say_so(self):
         candidate = self.two(passes(400), passes(400))
@@ -256,9 +259,7 @@ class TestComparison:
         rng = np.random.default_rng(5)
         ours, theirs = (rng.integers(0, 2, (40, 3)).astype(float) for _ in range(2))
         found = comparison.compare(ours, theirs, EXACT, case_ids=np.arange(40), level=0.95, seed=3)
-        assert found.difference == paired.paired_mean_difference(
-            ours.mean(1), theirs.mean(1), level=0.95, seed=3
-        )
+        assert found.difference == paired.paired_mean_difference(ours.mean(1), theirs.mean(1), level=0.95, seed=3)
         assert found.difference.n == 40
         assert found.p.method == paired.WILCOXON
 
@@ -268,17 +269,13 @@ class TestComparison:
         found = comparison.compare(ours, theirs, low_is_good, case_ids=np.arange(40), level=0.95)
         assert found.difference.value == pytest.approx(1.5)
         errors = np.full((40, 1), np.nan)
-        found = comparison.compare(
-            errors, np.full((40, 1), 5.0), low_is_good, case_ids=np.arange(40), level=0.95
-        )
+        found = comparison.compare(errors, np.full((40, 1), 5.0), low_is_good, case_ids=np.arange(40), level=0.95)
         assert found.difference.value == 0.0
 
 
 class TestScoreFigure:
     def test_a_pass_rate_is_wilsons(self):
-        assert comparison.score_figure(passes(50, 5).values["exact_match"], EXACT) == proportions.wilson(
-            45, 50
-        )
+        assert comparison.score_figure(passes(50, 5).values["exact_match"], EXACT) == proportions.wilson(45, 50)
 
     def test_an_error_is_the_worst_value_and_is_told(self):
         figure = comparison.score_figure(np.array([[5.0], [np.nan]]), Graded())

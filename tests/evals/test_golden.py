@@ -75,21 +75,14 @@ class TestRead:
 
     def test_without_an_id_the_same_row_is_the_same_case(self):
         row = {"input": "x", "expected": "y"}
-        assert (
-            cases.read(row).key
-            == cases.read(dict(row)).key
-            != cases.read({"input": "x", "expected": "z"}).key
-        )
+        assert cases.read(row).key == cases.read(dict(row)).key != cases.read({"input": "x", "expected": "z"}).key
 
     def test_deals_parts_by_halves_and_by_text_alone(self):
         dealt = Counter(cases.read({"input": f"message {n}"}).part for n in range(2000))
         assert set(dealt) == {"gate", "dev"}
         assert abs(dealt["gate"] - 1000) < 100
         for n in range(50):
-            assert (
-                len({cases.dealt_part(text) for text in (f"Message {n}!", f" message  {n}", f"MESSAGE {n}")})
-                == 1
-            )
+            assert len({cases.dealt_part(text) for text in (f"Message {n}!", f" message  {n}", f"MESSAGE {n}")}) == 1
 
 
 @pytest.mark.django_db
@@ -120,12 +113,8 @@ class TestGoldenSets:
 
     def test_counts_added_changed_and_unchanged(self, by, exam):
         assert self.add(exam, by, content("a"), content("b"))[0] == golden.Added(1, 2, 0, 0)
-        assert self.add(exam, by, content("a"), content("b", "no"), content("c"))[0] == golden.Added(
-            1, 1, 1, 1
-        )
-        assert self.add(exam, by, content("a"), content("b", "no"), content("c"))[0] == golden.Added(
-            1, 0, 0, 3
-        )
+        assert self.add(exam, by, content("a"), content("b", "no"), content("c"))[0] == golden.Added(1, 1, 1, 1)
+        assert self.add(exam, by, content("a"), content("b", "no"), content("c"))[0] == golden.Added(1, 0, 0, 3)
 
     def test_the_same_id_twice_with_other_content_is_refused_by_row(self, by, exam):
         done, errors = self.add(exam, by, content("a"), content("a", "no"), content("b"), content("b"))

@@ -70,9 +70,7 @@ class TestCreateRun:
         site = a_site(n_cases=2)
         target = PromptTarget(prompt="intent", revision=1, model="house/other")
         with pytest.raises(Unprocessable, match=r"target\.model"):
-            runs.create_run(
-                request=RunRequest(target=target, policy="production"), by=site.by, now=clock.now()
-            )
+            runs.create_run(request=RunRequest(target=target, policy="production"), by=site.by, now=clock.now())
 
     def test_refuses_recorded_answers_under_a_policy(self):
         site = a_site(n_cases=2)
@@ -110,9 +108,7 @@ class TestCreateRun:
         ours, theirs = a_site(n_cases=2), a_site(n_cases=2)
         run = start(theirs, theirs.active, golden_set="exam", part="gate", scorers=[gates.EXACT])
         with pytest.raises(Missing):
-            start(
-                ours, ours.active, golden_set="exam", part="gate", scorers=[gates.EXACT], baseline=str(run.pk)
-            )
+            start(ours, ours.active, golden_set="exam", part="gate", scorers=[gates.EXACT], baseline=str(run.pk))
 
     def test_a_baseline_on_another_part_is_refused(self):
         site = a_site(n_cases=2)
@@ -156,9 +152,7 @@ class TestReuse:
         site = a_site(n_cases=2)
         play(start(site, a_revision(site.prompt, site.by, "one")))
         case = gates.CaseContent(key="question 1", input="question 1", expected="another", part="gate")
-        golden.add_cases(
-            golden_set=site.golden_set, rows=[golden.Taken(0, case)], by=site.by, now=clock.now()
-        )
+        golden.add_cases(golden_set=site.golden_set, rows=[golden.Taken(0, case)], by=site.by, now=clock.now())
         golden.cut(golden_set=site.golden_set, by=site.by, now=clock.now())
         baseline = start(site, a_revision(site.prompt, site.by, "two")).baseline
         assert dict(baseline.results.values_list("case__key", "state")) == {
@@ -262,9 +256,7 @@ class TestConclude:
 
     def test_an_empty_part_is_done_and_inconclusive(self):
         site = a_site(n_cases=2)
-        run = start(
-            site, site.active, golden_set="exam", part="dev", scorers=[gates.EXACT], baseline="production"
-        )
+        run = start(site, site.active, golden_set="exam", part="dev", scorers=[gates.EXACT], baseline="production")
         done = play(run)
         assert (done.state, done.n_results, done.gate["verdict"]) == ("done", 0, "inconclusive")
         assert done.scores["exact_match"]["value"] is None
@@ -297,9 +289,7 @@ class TestConclude:
 
     def test_cases_that_a_context_answers_leave_on_both_sides(self):
         site = a_site(n_cases=60)
-        candidate = a_revision(
-            site.prompt, site.by, "one", examples=["Question 7!", "something else altogether"]
-        )
+        candidate = a_revision(site.prompt, site.by, "one", examples=["Question 7!", "something else altogether"])
         run = play(start(site, candidate), gates.wrong_on("question 7"))
         assert run.gate["left_out"] == 1
         assert run.gate["difference"]["n"] == 59
@@ -329,9 +319,7 @@ class TestConclude:
 
 class TestRecorded:
     def record(self, site, outputs, **asked):
-        request = RunRequest(
-            RecordedTarget(outputs), golden_set="exam", part="gate", scorers=[gates.EXACT], **asked
-        )
+        request = RunRequest(RecordedTarget(outputs), golden_set="exam", part="gate", scorers=[gates.EXACT], **asked)
         return runs.create_run(request=request, by=site.by, now=clock.now())
 
     def test_scores_what_was_recorded_and_fails_what_was_not(self):
@@ -387,9 +375,7 @@ class TestLooks:
     @pytest.mark.parametrize("part", ["dev", "anchor"])
     def test_other_parts_take_none(self, part):
         site = a_site(n_cases=2)
-        start(
-            site, a_revision(site.prompt, site.by, "one"), golden_set="exam", part=part, scorers=[gates.EXACT]
-        )
+        start(site, a_revision(site.prompt, site.by, "one"), golden_set="exam", part=part, scorers=[gates.EXACT])
         assert n_unreturned_looks(site) == 0
 
     def test_the_active_revision_takes_none_but_with_another_model_it_does(self):
@@ -448,6 +434,12 @@ class TestLooks:
     def test_comes_back_with_a_run_that_showed_nothing(self):
         site = a_site(n_cases=2, looks=1)
         runs.cancel(run=start(site, a_revision(site.prompt, site.by, "one")), by=site.by, now=clock.now())
+        assert start(site, a_revision(site.prompt, site.by, "two")).state == "queued"
+
+    def test_comes_back_when_the_model_answered_nothing(self):
+        site = a_site(n_cases=2, looks=1)
+        down = play(start(site, a_revision(site.prompt, site.by, "one")), lambda case: None)
+        assert (down.state, Score.objects.filter(result__run=down).count()) == ("invalid", 2)
         assert start(site, a_revision(site.prompt, site.by, "two")).state == "queued"
 
     def test_stays_spent_with_a_run_that_stored_a_score(self):
@@ -523,9 +515,7 @@ class TestEvidence:
     def test_refuses_it_once_the_policy_changed(self):
         site, run = self.passed()
         gates.a_policy(site.prompt, site.golden_set, site.by, margin=0.01)
-        assert gate.is_evidence(run, site.label) == [
-            f"run {run.pk} was made under policy version 1; 2 is in force"
-        ]
+        assert gate.is_evidence(run, site.label) == [f"run {run.pk} was made under policy version 1; 2 is in force"]
 
     def test_takes_it_again_once_the_policy_is_back(self):
         site, run = self.passed()
@@ -548,15 +538,11 @@ class TestEvidence:
         site, run = self.passed()
         other, _ = prompts.create_prompt(name="other", by=site.by, now=clock.now())
         Run.objects.filter(pk=run.pk).update(revision=a_revision(other, site.by, "candidate"))
-        assert any(
-            "another prompt" in why for why in gate.is_evidence(Run.objects.get(pk=run.pk), site.label)
-        )
+        assert any("another prompt" in why for why in gate.is_evidence(Run.objects.get(pk=run.pk), site.label))
 
     def test_refuses_it_once_another_revision_is_active(self):
         site, run = self.passed()
-        prompts.point_label(
-            label=site.label, revision=a_revision(site.prompt, site.by, "newer"), now=clock.now()
-        )
+        prompts.point_label(label=site.label, revision=a_revision(site.prompt, site.by, "newer"), now=clock.now())
         assert gate.is_evidence(run, site.label) == [
             f"the baseline of run {run.pk} is not the revision that is active now"
         ]
@@ -571,14 +557,10 @@ class TestEvidence:
 
     def test_refuses_it_on_another_golden_set(self):
         site, run = self.passed()
-        other, _ = golden.create_set(
-            name="other", prompt=site.prompt, description="", by=site.by, now=clock.now()
-        )
+        other, _ = golden.create_set(name="other", prompt=site.prompt, description="", by=site.by, now=clock.now())
         version = gates.a_version(other, site.by, ["a question"])
         Run.objects.filter(pk=run.pk).update(golden_version=version)
-        assert any(
-            "another golden set" in why for why in gate.is_evidence(Run.objects.get(pk=run.pk), site.label)
-        )
+        assert any("another golden set" in why for why in gate.is_evidence(Run.objects.get(pk=run.pk), site.label))
 
     def test_a_run_with_its_own_margin_is_no_evidence_whatever_it_says(self):
         site = a_site(n_cases=60)
@@ -591,8 +573,6 @@ class TestEvidence:
 
 def test_scores_are_named_by_scorer_and_arguments():
     site = a_site(n_cases=2, scorers=[{"name": "exact_match", "args": {"ignore_case": True}}])
-    run = play(
-        start(site, a_revision(site.prompt, site.by, "candidate")), lambda case: str(case.expected).upper()
-    )
+    run = play(start(site, a_revision(site.prompt, site.by, "candidate")), lambda case: str(case.expected).upper())
     assert list(run.scores) == [scorers.key(run.scorers[0])] == ["exact_match(ignore_case=true)"]
     assert run.scores["exact_match(ignore_case=true)"]["value"] == 1.0

@@ -48,9 +48,7 @@ def test_a_run_is_concluded_once():
     site = a_site(n_cases=20)
     run = start(site, site.active, golden_set="exam", part="gate", scorers=[gates.EXACT])
     gates.fill(run, gates.right)
-    assert sorted(at_once(*(lambda: runs.conclude(run.pk, now=clock.now()) for _ in range(4)))) == [
-        False
-    ] * 3 + [True]
+    assert sorted(at_once(*(lambda: runs.conclude(run.pk, now=clock.now()) for _ in range(4)))) == [False] * 3 + [True]
     assert Run.objects.get(pk=run.pk).state == "done"
 
 
@@ -58,9 +56,7 @@ def test_a_draft_is_cut_once():
     site = a_site(n_cases=2)
     case = gates.CaseContent(key="new", input="new", part="gate")
     golden.add_cases(golden_set=site.golden_set, rows=[golden.Taken(0, case)], by=site.by, now=clock.now())
-    made = at_once(
-        *(lambda: golden.cut(golden_set=site.golden_set, by=site.by, now=clock.now()) for _ in range(4))
-    )
+    made = at_once(*(lambda: golden.cut(golden_set=site.golden_set, by=site.by, now=clock.now()) for _ in range(4)))
     assert sorted(is_new for _, is_new in made) == [False] * 3 + [True]
 
 

@@ -26,9 +26,7 @@ class Room:
             project=project, name="r", version=1, content_hash="1", questions=[], quality={}, created_by="t"
         )
         self.queue = self.a_queue("first")
-        self.exam, _ = golden.create_set(
-            name="exam", prompt=self.prompt, description="", by=self.by, now=clock.now()
-        )
+        self.exam, _ = golden.create_set(name="exam", prompt=self.prompt, description="", by=self.by, now=clock.now())
 
     def a_queue(self, name):
         return Queue.objects.create(project=self.project, name=name, rubric=self.rubric, created_by="t")

@@ -9,6 +9,7 @@ from pytest_django import DjangoDbBlocker
 
 from projects.models import Project
 from tests import factories
+from tests.outputs import live
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,10 @@ def project(committed: None) -> Project:
 @pytest.fixture
 def key(project: Project) -> str:
     return factories.a_key(project, "ingest")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Live]:
+    """A site with a real web process, one for each test process that needs it."""
+    with live.running(tmp_path_factory.mktemp("live")) as found:
+        yield found

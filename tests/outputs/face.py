@@ -39,9 +39,7 @@ class Reply:
     @property
     def rejected(self) -> dict[int, list[str]]:
         """The fields that are wrong, by row."""
-        return {
-            row["index"]: [error["field"] for error in row["errors"]] for row in self.document["rejected"]
-        }
+        return {row["index"]: [error["field"] for error in row["errors"]] for row in self.document["rejected"]}
 
 
 @dataclass
@@ -78,11 +76,11 @@ class Request:
         async def receive() -> dict[str, Any]:
             if self.pause is not None:
                 await self.pause()
-            found = next(events, None)
-            if found is None:
+            event: dict[str, Any] | None = next(events, None)
+            if event is None:
                 await asyncio.Event().wait()  # an open connection says nothing more
-            assert found is not None
-            return found
+            assert event is not None
+            return event
 
         async def send(message: Any) -> None:
             sent.append(message)

@@ -21,9 +21,7 @@ from tests.outputs.face import FEEDBACK, JSON, NDJSON, OUTPUTS, Request, an_outp
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-SMALL = Limits(
-    body_bytes=10_000, body_seconds=0.2, held_bytes=25_000, linger_seconds=0.2, linger_bytes=50_000
-)
+SMALL = Limits(body_bytes=10_000, body_seconds=0.2, held_bytes=25_000, linger_seconds=0.2, linger_bytes=50_000)
 
 
 def a_row(**fields: Any) -> bytes:
@@ -102,12 +100,8 @@ class TestHostileBodies:
         assert project.outputs.count() == 0
         assert not Handover.objects.filter(project_id=project.pk).exists()
 
-    @pytest.mark.parametrize(
-        "case", [case for case, (body, _) in HOSTILE.items() if b"\n" not in body and body]
-    )
-    def test_as_one_line_of_many_they_cost_only_themselves(
-        self, project: Project, key: str, case: str
-    ) -> None:
+    @pytest.mark.parametrize("case", [case for case, (body, _) in HOSTILE.items() if b"\n" not in body and body])
+    def test_as_one_line_of_many_they_cost_only_themselves(self, project: Project, key: str, case: str) -> None:
         body = lines([an_output(1)]) + b"\n" + HOSTILE[case][0] + b"\n" + lines([an_output(2)])
         reply = face.ask(post(body, key, Content_Type=NDJSON))
         assert (reply.counts, list(reply.rejected)) == ((2, 0, 1), [1])
@@ -143,9 +137,7 @@ class TestHostileBodies:
         ],
     )
     def test_odd_text_comes_back_as_it_was_sent(self, project: Project, key: str, text: str) -> None:
-        row = an_output(
-            input=text, output=text, metadata={text[:50]: text}, model=text[:100], tags=[text[:50]]
-        )
+        row = an_output(input=text, output=text, metadata={text[:50]: text}, model=text[:100], tags=[text[:50]])
         assert face.ask(post(row, key)).counts == (1, 0, 0)
         found = project.outputs.get()
         body = _body_of(project)
@@ -154,16 +146,12 @@ class TestHostileBodies:
 
 
 class TestHeaders:
-    @pytest.mark.parametrize(
-        "kind", ["text/plain", "application/xml", "application/json; charset=latin-1", "json"]
-    )
+    @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json; charset=latin-1", "json"])
     def test_other_media_types_are_not_taken(self, key: str, kind: str) -> None:
         reply = face.ask(post(an_output(), key, Content_Type=kind))
         assert (reply.status, JSON in reply.document["detail"]) == (415, True)
 
-    @pytest.mark.parametrize(
-        "kind", [JSON, "application/json; charset=UTF-8", 'Application/JSON;charset="utf-8"', ""]
-    )
+    @pytest.mark.parametrize("kind", [JSON, "application/json; charset=UTF-8", 'Application/JSON;charset="utf-8"', ""])
     def test_json_goes_by_several_names(self, key: str, kind: str) -> None:
         assert face.ask(post(an_output(), key, Content_Type=kind)).status == 201
 
@@ -241,9 +229,7 @@ class TestSize:
         assert project.outputs.count() == 0
 
     @pytest.mark.parametrize("form", [JSON, NDJSON])
-    def test_rows_are_counted(
-        self, project: Project, key: str, form: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_rows_are_counted(self, project: Project, key: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(batches, "MOST_ROWS", 10)
         rows = [an_output(number) for number in range(11)]
         body = lines(rows) if form == NDJSON else json.dumps(rows).encode()
@@ -287,9 +273,7 @@ class TestPressure:
 
         async def talk(app: Ingest) -> list[int]:
             arrived = asyncio.Event()
-            held = [
-                Request(post(b"", key).headers, [body, b""], pause=_after_first(arrived)) for _ in range(2)
-            ]
+            held = [Request(post(b"", key).headers, [body, b""], pause=_after_first(arrived)) for _ in range(2)]
             waiting = [asyncio.create_task(request.to(app)) for request in held]
             await _until(lambda: app._room.n_held == 2 * len(body))
             refused = await post(body, key).to(app)

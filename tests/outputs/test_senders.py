@@ -85,9 +85,7 @@ class TestKeys:
         revoke(key)
         assert face.ask(request).status == 401
 
-    @pytest.mark.parametrize(
-        "header", ["", "Bearer", "Bearer ", "Bearer rk_unknown", "Bearer ü", "Basic eDp5", "rk_x"]
-    )
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer rk_unknown", "Bearer ü", "Basic eDp5", "rk_x"])
     def test_unknown_ones_are_told_nothing(self, header: str) -> None:
         request = post(an_output())
         request.headers["Authorization"] = header

@@ -40,10 +40,7 @@ def nothing_remembered() -> Iterator[None]:
 
 
 def examples(n: int, start: int = 0) -> list[ContextLine]:
-    return [
-        ContextLine("example", input=f"question number {i}", output=f"answer {i}")
-        for i in range(start, start + n)
-    ]
+    return [ContextLine("example", input=f"question number {i}", output=f"answer {i}") for i in range(start, start + n)]
 
 
 def a_revision(prompt: Prompt, by: Actor, **options: Any) -> Revision:

@@ -27,9 +27,7 @@ def key(project: Project) -> str:
 def released(prompt: Prompt, admin: Actor) -> Revision:
     lessons = [ContextLine("lesson", text="Be brief", tags=("tone",))]
     context = [*examples(30), *lessons]
-    revision = a_revision(
-        prompt, admin, context=context, strategy="similar", k=2, parameters={"temperature": 0}
-    )
+    revision = a_revision(prompt, admin, context=context, strategy="similar", k=2, parameters={"temperature": 0})
     point(prompt, revision)
     return revision
 
@@ -185,9 +183,7 @@ class TestRevisions:
         """2,001 of them; the bell is rung after the commit, and the broker may be down."""
         rung: list[tuple[str, tuple[int, ...]]] = []
         monkeypatch.setattr("core.bells.ring_now", lambda name, *ids: rung.append((name, ids)))
-        context = [
-            {"kind": "example", "input": f"question {i}", "output": f"answer {i}"} for i in range(2_001)
-        ]
+        context = [{"kind": "example", "input": f"question {i}", "output": f"answer {i}"} for i in range(2_001)]
         body = {**REVISION, "context": context, "selection": {"strategy": "similar", "k": 2}}
         with django_capture_on_commit_callbacks(execute=True):
             made = send(client, "post", "/intent/revisions", key, body)
@@ -199,10 +195,7 @@ class TestRevisions:
         assert (early.status_code, early.headers["Retry-After"]) == (409, "5")
         assert send(client, "get", "/intent?revision=1", key).status_code == 200
         tasks.build_index(revision.pk)
-        assert (
-            send(client, "post", "/intent/render", key, asked).json()["messages"][-2]["content"]
-            == "answer 1500"
-        )
+        assert send(client, "post", "/intent/render", key, asked).json()["messages"][-2]["content"] == "answer 1500"
 
     def test_are_listed_newest_first_without_their_context(
         self,
@@ -239,17 +232,13 @@ class TestReading:
         assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
         assert again.headers["Cache-Control"] == "private, no-cache"
 
-    def test_a_moved_label_has_another_etag(
-        self, client: Client, key: str, released: Revision, admin: Actor
-    ) -> None:
+    def test_a_moved_label_has_another_etag(self, client: Client, key: str, released: Revision, admin: Actor) -> None:
         etag = send(client, "get", "/intent?label=production", key).headers["ETag"]
         point(released.prompt, a_revision(released.prompt, admin, model="b"))
         moved = send(client, "get", "/intent?label=production", key, **{"If-None-Match": etag})
         assert (moved.status_code, moved.json()["number"]) == (200, 2)
 
-    def test_a_label_and_a_number_give_the_same_revision(
-        self, client: Client, key: str, released: Revision
-    ) -> None:
+    def test_a_label_and_a_number_give_the_same_revision(self, client: Client, key: str, released: Revision) -> None:
         by_label = send(client, "get", "/intent?label=production", key)
         by_number = send(client, "get", "/intent?revision=1", key)
         assert by_label.content == by_number.content
@@ -272,9 +261,7 @@ class TestReading:
             ("lable=production", 400),
         ],
     )
-    def test_says_what_is_wrong(
-        self, client: Client, key: str, released: Revision, query: str, status: int
-    ) -> None:
+    def test_says_what_is_wrong(self, client: Client, key: str, released: Revision, query: str, status: int) -> None:
         assert send(client, "get", f"/intent?{query}", key).status_code == status
 
     @pytest.mark.parametrize("name", ["nothing", "%00", "x" * 5_000, "a%20b", "intent%0a"])
@@ -314,9 +301,7 @@ class TestRender:
         assert len(rendered["context_ids"]) == 3
 
     def test_a_missing_variable_is_named(self, client: Client, key: str, released: Revision) -> None:
-        answer = send(
-            client, "post", "/intent/render", key, {"label": "production", "variables": {"inputs": "x"}}
-        )
+        answer = send(client, "post", "/intent/render", key, {"label": "production", "variables": {"inputs": "x"}})
         assert answer.status_code == 400
         assert fields(answer) == ["variables.input"]
 
@@ -346,9 +331,10 @@ class TestRender:
     def test_what_is_not_there_is_404(self, client: Client, key: str, released: Revision, body: Any) -> None:
         assert send(client, "post", "/intent/render", key, body).status_code == 404
 
-    def test_a_value_that_grows_without_end_is_refused(
-        self, client: Client, key: str, prompt: Prompt
-    ) -> None:
+    def test_of_a_prompt_that_is_not_there_is_404_whatever_the_body(self, client: Client, key: str) -> None:
+        assert send(client, "post", "/nothing/render", key, {"label": 5}).status_code == 404
+
+    def test_a_value_that_grows_without_end_is_refused(self, client: Client, key: str, prompt: Prompt) -> None:
         many = {**REVISION, "messages": [{"role": "user", "content": "{{input}}" * 10_000}]}
         send(client, "post", "/intent/revisions", key, many)
         body = {"revision": 1, "variables": {"input": "x" * 1_000_000}}
@@ -376,9 +362,7 @@ class TestParts:
             ({"gate": 0, "dev": 10, "teach": 90, "anchor": 0}, "anchor"),
         ],
     )
-    def test_refuses_bad_bodies_by_field(
-        self, client: Client, key: str, prompt: Prompt, body: Any, field: str
-    ) -> None:
+    def test_refuses_bad_bodies_by_field(self, client: Client, key: str, prompt: Prompt, body: Any, field: str) -> None:
         answer = send(client, "put", "/intent/parts", key, body)
         assert answer.status_code == 400
         assert fields(answer) == [field]

@@ -88,9 +88,7 @@ def test_renders_an_input_as_production_holds_it() -> None:
 
 
 class TestSimilar:
-    EXAMPLES = tuple(
-        an_example(text) for text in ("lost my card", "exchange rate", "card was lost abroad", "refund")
-    )
+    EXAMPLES = tuple(an_example(text) for text in ("lost my card", "exchange rate", "card was lost abroad", "refund"))
 
     def serving(self, k: int) -> Serving:
         index = tfidf.build([line.content.input for line in self.EXAMPLES])
@@ -121,16 +119,12 @@ def test_more_variables_than_the_template_needs_are_no_harm() -> None:
 
 
 def test_a_value_that_looks_like_a_template_stays_text() -> None:
-    rendered = a_serving(("system", "{{a}}"), ("user", "{{input}}")).render(
-        {"a": "{{input}}", "input": "{{secret}}"}
-    )
+    rendered = a_serving(("system", "{{a}}"), ("user", "{{input}}")).render({"a": "{{input}}", "input": "{{secret}}"})
     assert [message["content"] for message in rendered.messages] == ["{{input}}", "{{secret}}"]
 
 
 def test_example_and_note_texts_are_never_templates() -> None:
-    rendered = a_serving(examples=(an_example("{{input}}"),), notes=(a_note("{{input}}"),)).render(
-        {"input": "x"}
-    )
+    rendered = a_serving(examples=(an_example("{{input}}"),), notes=(a_note("{{input}}"),)).render({"input": "x"})
     assert "{{input}}" in rendered.messages[0]["content"]
     assert rendered.messages[1]["content"] == "{{input}}"
 

@@ -52,9 +52,7 @@ class TestCreateRevision:
             {"strategy": "similar", "k": 2},
         ],
     )
-    def test_any_other_content_is_another_revision(
-        self, prompt: Prompt, admin: Actor, change: dict[str, Any]
-    ) -> None:
+    def test_any_other_content_is_another_revision(self, prompt: Prompt, admin: Actor, change: dict[str, Any]) -> None:
         first = a_revision(prompt, admin, context=examples(3))
         second = a_revision(prompt, admin, **{"context": examples(3), **change})
         assert (second.number, second.parent) == (2, first)
@@ -70,9 +68,7 @@ class TestCreateRevision:
         a_revision(prompt, admin, context=examples(3))
         second = a_revision(prompt, admin, context=examples(4, start=1))
         assert ContextItem.objects.count() == 5
-        assert [line.input for line in queries.context_lines(second)] == [
-            line.input for line in examples(4, start=1)
-        ]
+        assert [line.input for line in queries.context_lines(second)] == [line.input for line in examples(4, start=1)]
 
     def test_keeps_the_parent_it_is_told(self, prompt: Prompt, admin: Actor) -> None:
         first = a_revision(prompt, admin)
@@ -136,9 +132,7 @@ class TestCreateRevision:
             counts.append(len(captured))
         assert counts[0] == counts[1] <= 14
 
-    def test_the_database_refuses_a_second_revision_of_the_same_content(
-        self, prompt: Prompt, admin: Actor
-    ) -> None:
+    def test_the_database_refuses_a_second_revision_of_the_same_content(self, prompt: Prompt, admin: Actor) -> None:
         first = a_revision(prompt, admin)
         first.pk, first.number = None, 9
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -202,14 +196,9 @@ class TestIndex:
         assert tasks.build_index(revision.pk) is True
         assert tasks.build_index(revision.pk) is False
         revision.refresh_from_db()
-        assert (
-            queries.serving(revision).render({"input": "question number 3"}).messages[-2]["content"]
-            == "answer 3"
-        )
+        assert queries.serving(revision).render({"input": "question number 3"}).messages[-2]["content"] == "answer 3"
 
-    def test_is_the_same_whoever_builds_it(
-        self, prompt: Prompt, admin: Actor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_the_same_whoever_builds_it(self, prompt: Prompt, admin: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
         at_once = a_revision(prompt, admin, context=examples(6), strategy="similar", k=2)
         monkeypatch.setattr(services, "MOST_INDEXED_AT_ONCE", 5)
         later = a_revision(prompt, admin, context=examples(6), strategy="similar", k=3)
@@ -238,9 +227,7 @@ class TestServing:
         with django_assert_num_queries(0):
             assert queries.serving(revision) is serving
             for i in range(20):
-                assert (
-                    serving.render({"input": f"question number {i}"}).messages[-2]["content"] == f"answer {i}"
-                )
+                assert serving.render({"input": f"question number {i}"}).messages[-2]["content"] == f"answer {i}"
 
     def test_memory_is_bounded(self, prompt: Prompt, admin: Actor) -> None:
         """Fifty lines weigh about 26,000 here: one such revision fits, and the earlier one makes room."""

@@ -49,6 +49,14 @@ class TestNext:
         assert again.lease_until > first.lease_until
         assert Claim.objects.count() == 1
 
+    def test_prefers_what_is_held_to_an_older_item_that_came_free(self, project) -> None:
+        queue, reviewer, other = desk.a_queue(project), *[desk.a_reviewer(project) for _ in "ab"]
+        desk.filled(queue, "one", "two")
+        older = desk.next_of(queue, other)
+        held = desk.next_of(queue, reviewer)
+        assignment.release(item_id=older.task.item.pk, by=other)
+        assert desk.next_of(queue, reviewer).task.item == held.task.item
+
     def test_gives_two_people_two_items(self, project) -> None:
         queue = desk.a_queue(project)
         desk.filled(queue, "one", "two")

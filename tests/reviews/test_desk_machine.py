@@ -185,7 +185,7 @@ def test_the_desk_keeps_its_promises() -> None:
     run_state_machine_as_test(
         Desk,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=40,
             # A failure is shown as it was found: shrinking takes minutes of statements.
             phases=[Phase.generate],

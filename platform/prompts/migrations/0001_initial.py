@@ -19,9 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("number", models.PositiveIntegerField()),
                 ("content_hash", models.CharField(max_length=64)),
@@ -30,9 +28,7 @@ class Migration(migrations.Migration):
                 ("parameters", models.JSONField(default=dict)),
                 (
                     "strategy",
-                    models.CharField(
-                        choices=[("all", "All"), ("similar", "Similar")], default="all", max_length=20
-                    ),
+                    models.CharField(choices=[("all", "All"), ("similar", "Similar")], default="all", max_length=20),
                 ),
                 ("k", models.PositiveIntegerField(null=True)),
                 ("n_context", models.PositiveIntegerField(default=0)),
@@ -67,9 +63,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=100)),
                 ("description", models.TextField(blank=True)),
@@ -93,9 +87,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("content_hash", models.CharField(max_length=64)),
                 (
@@ -154,9 +146,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=60)),
                 ("rollout_percent", models.PositiveSmallIntegerField(default=0)),
@@ -194,9 +184,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveIntegerField()),
                 (
@@ -241,9 +229,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="contextitem",
-            constraint=models.UniqueConstraint(
-                fields=("prompt", "content_hash"), name="context_item_content_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("prompt", "content_hash"), name="context_item_content_once"),
         ),
         migrations.AddConstraint(
             model_name="revision",
@@ -251,9 +237,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="revision",
-            constraint=models.UniqueConstraint(
-                fields=("prompt", "content_hash"), name="revision_content_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("prompt", "content_hash"), name="revision_content_once"),
         ),
         migrations.AddConstraint(
             model_name="revision",
@@ -289,14 +273,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="revisioncontext",
-            constraint=models.UniqueConstraint(
-                fields=("revision", "position"), name="revision_context_place_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("revision", "position"), name="revision_context_place_once"),
         ),
         migrations.AddConstraint(
             model_name="revisioncontext",
-            constraint=models.UniqueConstraint(
-                fields=("revision", "item"), name="revision_context_item_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("revision", "item"), name="revision_context_item_once"),
         ),
     ]
