@@ -136,8 +136,8 @@ def a_golden_version(prompt: Prompt, *, n_cases: int = 3) -> GoldenVersion:
     by = an_actor(prompt.project)
     exam = golden.create_set(name=f"{prompt.name}-exam", prompt=prompt, description="", by=by, now=clock.now())[0]
     rows = [
-        golden.Taken(number, cases.CaseContent(key=f"case-{number}", input=f"Question {number}?", expected="a", part="gate"))
-        for number in range(n_cases)
+        golden.Taken(at, cases.CaseContent(key=f"case-{at}", input=f"Question {at}?", expected="a", part="gate"))
+        for at in range(n_cases)
     ]
     golden.add_cases(golden_set=exam, rows=rows, by=by, now=clock.now())
     return golden.cut(golden_set=exam, by=by, now=clock.now())[0]

@@ -17,7 +17,7 @@ from evals.models import Run
 from evals.scorers import Panel
 from evals.services import runs, work
 from evals.targets.prompt import PromptTarget
-from ledger import allowances
+from ledger import allowances, heartbeats
 from prompts import queries as prompts
 from prompts.rendering import Serving
 
@@ -36,7 +36,7 @@ def drain(run_id: int, *, claiming_s: float = CLAIMING_S) -> bool:
     if run.target_kind == Run.TargetKind.PROMPT and work.next_moment(run_id, now=clock.now()) is not None:
         _visit(run, claiming_s)
     conclude(run_id)
-    return run_id in work.runs_with_work(now=clock.now())
+    return work.has_work(run_id, now=clock.now())
 
 
 def conclude(run_id: int) -> None:
@@ -48,10 +48,13 @@ def conclude(run_id: int) -> None:
         runs.conclude(one, now=clock.now())
 
 
-def n_visitors(run_id: int) -> int:
-    """How many workers are at work on the run, with one process or several."""
-    holders = allowances.holders(width_key(run_id), now=clock.now())
-    return len({worker_of(holder) for holder in holders})
+def n_missing(run_id: int) -> int:
+    """How many living workers are not at work on a run that has rows to claim."""
+    now = clock.now()
+    if not work.has_work(run_id, now=now):
+        return 0
+    visiting = {worker_of(holder) for holder in allowances.holders(width_key(run_id), now=now)}
+    return max(0, max(1, heartbeats.n_alive("worker", now=now)) - len(visiting))
 
 
 def worker_of(visitor: str) -> str:

@@ -178,6 +178,11 @@ def next_moment(run_id: int, *, now: dt.datetime) -> dt.datetime | None:
     return moment
 
 
+def has_work(run_id: int, *, now: dt.datetime) -> bool:
+    """Whether a row of the run can be claimed now."""
+    return next_moment(run_id, now=now) == now
+
+
 def is_finished(run_id: int) -> bool:
     """Whether no row of the run waits or is in somebody's hands."""
     return not Result.objects.filter(run=run_id, state__in=UNFINISHED).exists()

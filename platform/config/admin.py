@@ -19,10 +19,10 @@ class LookingOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # one class for 
     show_full_result_count = False
     list_per_page = 50
 
-    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         return [field.name for field in self.opts.concrete_fields if field.name not in SECRET_FIELDS]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         return self.get_fields(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+
 from outputs.ingest import schema as ingest
 
 PROBLEM = {

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from config import environment, logs
 
-
 ENVIRONMENT = environment.load()
 ROOT = environment.ROOT
 IS_PRODUCTION = ENVIRONMENT.is_production
@@ -203,7 +202,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A request that rings a bell must not wait for a broker that is away (by default it would for 6 s).
-    **{"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
+    "max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1,
     **(
         {"confirm_publish": True}
         if ENVIRONMENT.celery_broker_url.startswith("amqp")

@@ -99,7 +99,7 @@ class Sweeper(threading.Thread):
         """One sign of life and one sweep of each room; none of them keeps the others from theirs."""
         _attempt(_beat)
         for sweep in settings.SWEEPS:
-            _attempt(lambda path=sweep: import_string(path)())
+            _attempt(import_string(sweep))
         # A fork may come at any moment, and no child should inherit a connection in use.
         _attempt(connection.close)
 

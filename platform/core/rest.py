@@ -38,7 +38,7 @@ class RowsParser(BaseParser):
 
     media_type = "application/x-ndjson"
 
-    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> bytes:
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
         return read_body(stream, (parser_context or {})["request"].META)
 
 
@@ -145,8 +145,6 @@ def as_problem(error: Exception) -> Problem | None:
             return Problem(413, f"The body is larger than {strict_json.DEFAULT_LIMITS.n_bytes} bytes.")
         case exceptions.ValidationError():
             return Invalid(*field_errors(error.detail))
-        case exceptions.Throttled():
-            return Problem(429, str(error.detail), retry_after=int(error.wait or 1))
         case exceptions.APIException():
             return Problem(error.status_code, str(error.detail))
         case OperationalError() | InterfaceError():

@@ -39,7 +39,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class Refused(ValueError):  # noqa: N818  # "raises Refused" reads as what happens
+class Refused(ValueError):  # "raises Refused" reads as what happens
     """This text is not JSON that we take; `path` says where, as in `[3].input`, or is empty."""
 
     def __init__(self, message: str, *, path: str = "") -> None:

@@ -34,7 +34,8 @@ class Proposal(models.Model):
                 fields=["prompt", "kind"], condition=models.Q(state="building"), name="proposal_one_building_per_kind"
             ),
             models.CheckConstraint(
-                condition=~models.Q(state="ready") | models.Q(revision__isnull=False), name="proposal_ready_has_revision"
+                condition=~models.Q(state="ready") | models.Q(revision__isnull=False),
+                name="proposal_ready_has_revision",
             ),
             models.CheckConstraint(
                 condition=~models.Q(state="failed") | ~models.Q(reason=""), name="proposal_failed_has_reason"

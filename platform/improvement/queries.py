@@ -24,6 +24,8 @@ def proposals_of(project_id: int) -> QuerySet[Proposal]:
 
 def causes(proposal: Proposal) -> list[Cause]:
     """The origins of the lines that a proposal adds to its base, in one statement."""
+    if proposal.revision_id is None:
+        return []
     added = Origin.objects.filter(item__places__revision_id=proposal.revision_id)
     if proposal.base_id is not None:
         added = added.exclude(item__places__revision_id=proposal.base_id)

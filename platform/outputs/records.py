@@ -35,7 +35,7 @@ RevisionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 ContentHash = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class Rejected(Exception):  # noqa: N818  # the word of the contract
+class Rejected(Exception):  # the word of the contract
     """This row is not stored; `errors` names each field that is wrong."""
 
     def __init__(self, *errors: FieldError) -> None:

@@ -72,5 +72,5 @@ def _project_of(request: HttpRequest | Request, user: User) -> Project:
         return project
     found = list(projects[:2])
     if len(found) != 1:
-        raise Invalid(FieldError(PROJECT_HEADER, f"does not say which of your projects is meant: send a project's slug"))
+        raise Invalid(FieldError(PROJECT_HEADER, "does not say which of your projects is meant: send a project's slug"))
     return found[0]

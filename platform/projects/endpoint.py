@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.decorators import api_view, authentication_classes, parser_classes, permission_classes
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -101,7 +102,7 @@ def _rendered(answer: Response | HttpResponse) -> HttpResponse:
     """The answer as bytes, before the transaction ends, so that exactly these are stored."""
     if not isinstance(answer, Response):
         return answer
-    body = rest.JSONRenderer().render(answer.data) if answer.data is not None else b""
+    body = JSONRenderer().render(answer.data) if answer.data is not None else b""
     # An answer that is not yet rendered carries Django's default type.
     headers = {**answer.headers, "Content-Type": "application/json"}
     return HttpResponse(body, status=answer.status_code, headers=headers)

@@ -10,7 +10,7 @@ from core.rest import StrictSerializer
 class NewRelease(StrictSerializer):
     """What to release where: on the evidence of `run`, or as the label's first with `initial` and a reason."""
 
-    label = serializers.CharField(max_length=60)
+    label = serializers.CharField(max_length=60)  # type: ignore[assignment]  # DRF's fields have a `label`, too
     revision = serializers.IntegerField(min_value=1)
     run = serializers.IntegerField(min_value=1, required=False, allow_null=True)
     initial = serializers.BooleanField(default=False)
@@ -33,7 +33,7 @@ class ReleaseShape(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     number = serializers.IntegerField()
-    label = serializers.CharField(source="label.name")
+    label = serializers.CharField(source="label.name")  # type: ignore[assignment]  # as above
     revision = serializers.IntegerField(source="revision.number")
     hash = serializers.CharField(source="content_hash")
     kind = serializers.CharField()

@@ -68,7 +68,7 @@ def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> 
         label = _locked(release.label.prompt, release.label.name)
         active = queries.active(label.pk)
         if active is None or active.pk != release.pk:
-            raise Conflict(f"release {release.number} is not the active one any more; only the active one is rolled back")
+            raise Conflict(f"release {release.number} is not the active one; only the active one is rolled back")
         before = queries.restored(active).previous
         if before is None:
             raise Conflict("nothing was released before; release another revision on evidence instead")

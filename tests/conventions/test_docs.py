@@ -63,4 +63,5 @@ def test_every_scorer_stands_in_the_contract() -> None:
 def test_links_between_pages_lead_somewhere() -> None:
     pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)\)", page.read_text())]
-    assert not [f"{page.name} → {link}" for page, link in links if "://" not in link and not (page.parent / link).exists()]
+    ours = [(page, link) for page, link in links if "://" not in link]
+    assert not [f"{page.name} → {link}" for page, link in ours if not (page.parent / link).exists()]

@@ -71,6 +71,6 @@ def contents() -> dict[str, str]:
     with connection.cursor() as cursor:
         for table in tables:
             if table not in UNCOUNTED:
-                cursor.execute(f"SELECT count(*) || ':' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table} t")
-                found[table] = cursor.fetchone()[0]
+                cursor.execute(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t")
+                found[table] = str(cursor.fetchone())
     return found

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from projects.models import Project
@@ -14,15 +15,20 @@ from tests.outputs import live
 
 @pytest.fixture(scope="module")
 def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Other connections see what a test stores; the tables are emptied once, after the module."""
-    with django_db_blocker.unblock():
+    """Other connections see what a test stores. The tables are emptied once, after the module.
+
+    Beside `django_db(transaction=True)`, which alone empties every table after every test.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: None)
         yield
+    with django_db_blocker.unblock():
         call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
         connections.close_all()
 
 
 @pytest.fixture
-def project(committed: None) -> Project:
+def project(committed: None, transactional_db: None) -> Project:
     return factories.a_project()
 
 

@@ -16,7 +16,7 @@ from tests import factories
 from tests.outputs import face
 from tests.outputs.face import FEEDBACK, NDJSON, Reply, an_output, post
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
 FULL = {
     "id": "all/of it",

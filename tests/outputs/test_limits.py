@@ -19,7 +19,7 @@ from projects.models import Project
 from tests.outputs import face
 from tests.outputs.face import FEEDBACK, JSON, NDJSON, OUTPUTS, Request, an_output, lines, post
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
 SMALL = Limits(body_bytes=10_000, body_seconds=0.2, held_bytes=25_000, linger_seconds=0.2, linger_bytes=50_000)
 

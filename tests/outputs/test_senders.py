@@ -21,7 +21,7 @@ from tests import factories
 from tests.outputs import face
 from tests.outputs.face import FEEDBACK, OUTPUTS, an_output, post
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
 THUMB = {"output_id": "o", "kind": "thumb", "value": 1}
 

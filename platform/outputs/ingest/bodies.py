@@ -29,7 +29,7 @@ class Limits:
     linger_bytes: int = 64 * 1024 * 1024
 
 
-class Gone(Exception):  # noqa: N818  # nothing went wrong on our side
+class Gone(Exception):  # nothing went wrong on our side
     """Whoever asked has closed the connection before the body was complete; there is nobody to answer."""
 
 

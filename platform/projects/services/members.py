@@ -29,7 +29,7 @@ def create_project(*, name: str, now: dt.datetime) -> Project:
     """
     slug = slugify(name)[:LONGEST_SLUG]
     if not slug or slug in RESERVED_SLUGS:
-        raise Invalid(FieldError("name", f"{name!r} gives the slug {slug!r}, which cannot be an address; choose another"))
+        raise Invalid(FieldError("name", f"{name!r} gives the address {slug!r}, which cannot be used; choose another"))
     try:
         with transaction.atomic():
             project = Project.objects.create(name=name, slug=slug)

@@ -15,9 +15,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="name or slug")
-        parser.add_argument("--scopes", required=True, help="comma-separated: ingest,read,evaluate,review,release,admin")
+        parser.add_argument("--scopes", required=True, help="ingest,read,evaluate,review,release,admin or some")
         parser.add_argument("--name", required=True, help="what the key is for")
-        parser.add_argument("--user", default="", help="the member it acts for; else it is a reviewer called key:<name>")
+        parser.add_argument("--user", default="", help="the member it acts for; else it is key:<name>")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
