@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from core import strict_json
@@ -48,7 +49,8 @@ def into_draft(golden_set: GoldenSet, body: Any, *, form: str, by: Actor, now: d
     if not rejected and not taken:
         raise Invalid(FieldError("body", "holds no case; send JSON Lines (application/x-ndjson) or a JSON array"))
     if not taken:
-        raise Problem(400, "None of the rows could be taken.", extra={"rejected": _listed(rejected)})
+        errors = [replace(error, index=index) for index, found in rejected.items() for error in found]
+        raise Problem(400, "None of the rows could be taken.", errors, extra={"rejected": _listed(rejected)})
     done, twice = golden.add_cases(golden_set=golden_set, rows=taken, by=by, now=now)
     for error in twice:
         rejected.setdefault(error.index or 0, []).append(error)

@@ -136,7 +136,7 @@ class RunRequestBody(StrictSerializer):
     gate = GateRequest(required=False)
     policy = Text(required=False)
     budget_calls = Whole(required=False, min_value=1, max_value=LARGEST_SEED)
-    budget_usd = AnyValue(required=False)
+    budget_usd = AnyValue(required=False, allow_null=True)
     seed = Whole(default=0, min_value=0, max_value=LARGEST_SEED)
 
     def validate_baseline(self, baseline: Any) -> str:
@@ -144,8 +144,10 @@ class RunRequestBody(StrictSerializer):
             return str(baseline)
         raise serializers.ValidationError("send 'production' or the id of a run")
 
-    def validate_budget_usd(self, budget: Any) -> None:
-        raise serializers.ValidationError("needs prices, which do not exist yet; send budget_calls")
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.pop("budget_usd", None) is not None:
+            raise serializers.ValidationError({"budget_usd": ["needs prices, which do not exist yet; send budget_calls"]})
+        return attrs
 
     @classmethod
     def request_of(cls, data: Any) -> RunRequest:

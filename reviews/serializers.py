@@ -141,8 +141,14 @@ class QueueRequest(StrictSerializer):
     name = Name()
     rubric = Words(max_length=100)
     overlap = Whole(min_value=1, max_value=MOST_PEOPLE, required=False)
+    blind = serializers.BooleanField(required=False)
     lease_minutes = Whole(min_value=1, max_value=LONGEST_LEASE_MINUTES, required=False)
     adjudicators = serializers.ListField(child=Words(max_length=254), max_length=MOST_PEOPLE, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.pop("blind", True):
+            raise serializers.ValidationError({"blind": ["is false; reviewing is always blind, others stay hidden"]})
+        return attrs
 
 
 class QueueShown(serializers.Serializer[Any]):
@@ -230,8 +236,7 @@ class AskedRubric(serializers.Serializer[Any]):
 
 
 class OutputToJudge(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    external_id = serializers.CharField()
+    id = serializers.CharField(source="external_id")
     prompt = serializers.CharField(allow_null=True)
     revision = serializers.JSONField(allow_null=True)
     model = serializers.CharField()

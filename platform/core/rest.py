@@ -42,6 +42,12 @@ class RowsParser(BaseParser):
         return read_body(stream, (parser_context or {})["request"].META)
 
 
+class JsonlParser(RowsParser):
+    """The same under the other name of JSON Lines."""
+
+    media_type = "application/jsonl"
+
+
 def read_body(stream: IO[bytes], headers: dict[str, Any]) -> bytes:
     """The bytes of a request, decompressed where it says gzip, never more than the limit."""
     limit = strict_json.DEFAULT_LIMITS.n_bytes

@@ -28,6 +28,7 @@ def proposals(request: Request, name: str) -> Response:
     prompt = prompts.prompt_named(actor_of(request).project.pk, name)
     if request.method == "POST":
         return _propose(request, prompt)
+    paging.refuse_unknown(request, set())
     rows = queries.proposals_of(prompt.project_id).filter(prompt=prompt)
     return Response(paging.page(request, rows, lambda row: serializers.ProposalShape(row).data))
 

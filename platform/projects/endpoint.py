@@ -50,7 +50,7 @@ def endpoint(**scopes: Scope) -> Callable[[View], Endpoint]:
                 return view(request, *args, **kwargs)
             return _once(actor, key, request, lambda: view(request, *args, **kwargs))
 
-        made = parser_classes([rest.StrictJSONParser, rest.RowsParser])(checked)
+        made = parser_classes([rest.StrictJSONParser, rest.RowsParser, rest.JsonlParser])(checked)
         # `checked` asks for the scope itself, method by method.
         made = permission_classes([AllowAny])(made)
         made = authentication_classes([KeyAuthentication, MemberAuthentication])(made)

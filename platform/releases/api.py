@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import clock, paging
-from core.problems import FieldError, Invalid, Missing
+from core.problems import Missing
 from evals.models import Run
 from projects.access import Scope
 from projects.endpoint import actor_of, endpoint
@@ -26,6 +26,7 @@ def releases(request: Request, name: str) -> Response:
     prompt = prompts.prompt_named(actor_of(request).project.pk, name)
     if request.method == "POST":
         return _release(request, prompt)
+    paging.refuse_unknown(request, set())
     return Response(
         paging.page(request, queries.releases_of(prompt), lambda row: serializers.ReleaseShape(row).data)
     )
@@ -51,7 +52,7 @@ def _release(request: Request, prompt: Prompt) -> Response:
     asked = serializers.NewRelease.read(request.data)
     revision = prompt.revisions.filter(number=asked["revision"]).first()
     if revision is None:
-        raise Invalid(FieldError("revision", f"{prompt.name} has no revision {asked['revision']}"))
+        raise Missing("revision")
     if asked["initial"]:
         made = services.release_initially(
             prompt=prompt,
@@ -80,5 +81,5 @@ def _run(request: Request, run_id: int | None) -> Run | None:
         return None
     run = Run.objects.filter(project=actor_of(request).project, pk=run_id).first()
     if run is None:
-        raise Invalid(FieldError("run", f"there is no run {run_id} here"))
+        raise Missing("run")
     return run

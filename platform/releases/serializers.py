@@ -23,9 +23,9 @@ class NewRelease(StrictSerializer):
 
 
 class Rollback(StrictSerializer):
-    """Why to go back."""
+    """Why to go back; worth saying, never required in a hurry."""
 
-    reason = serializers.CharField(max_length=2000)
+    reason = serializers.CharField(max_length=2000, default="", allow_blank=True)
 
 
 class ReleaseShape(serializers.Serializer[Any]):

@@ -14,6 +14,9 @@ from prompts.models import Label, Prompt, Revision
 from releases import queries
 from releases.models import Release
 
+# Going back must never wait for words.
+NO_REASON = "no reason was given"
+
 
 def release(
     *, prompt: Prompt, label_name: str, revision: Revision, run: Run | None, by: Actor, now: dt.datetime, note: str = ""
@@ -59,11 +62,8 @@ def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> 
     """The label points again at what it pointed at before this release.
 
     Raises:
-        Invalid: no reason is given.
         Conflict: the release is not the active one, or nothing was released before it.
     """
-    if not reason.strip():
-        raise Invalid(FieldError("reason", "is empty; say what went wrong"))
     with transaction.atomic():
         label = _locked(release.label.prompt, release.label.name)
         active = queries.active(label.pk)
@@ -73,7 +73,7 @@ def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> 
         if before is None:
             raise Conflict("nothing was released before; release another revision on evidence instead")
         back = queries.restored(before).revision
-        return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=reason, by=by, now=now)
+        return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=reason.strip() or NO_REASON, by=by, now=now)
 
 
 def _locked(prompt: Prompt, label_name: str) -> Label:

@@ -141,7 +141,8 @@ def test_connections_that_are_cut_are_opened_anew(site: Live) -> None:
     def blow() -> None:
         with psycopg.connect(site.site.database_url) as connection:
             cut = connection.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'ratchet-ingest'"
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = 'ratchet-ingest'"
             ).fetchone()
         assert cut is not None
         assert cut[0] >= 1

@@ -15,31 +15,30 @@ from tests.flows import banking77
 from tests.flows.conftest import Playground
 
 pytestmark = pytest.mark.flows
+LEAST_RISE, LEAST_LOW = 0.12, 0.08
 
 
 def test_corrections_raise_golden_accuracy_round_by_round(playground: Playground, real_data: Path) -> None:
-    the_loop_closes(playground, real_data, n_rounds=3, least_rise=0.08, least_low=0.04)
+    the_loop_closes(playground, real_data, n_rounds=3)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_five_rounds_raise_it_by_twelve_points(playground: Playground, real_data: Path, seed: int) -> None:
-    the_loop_closes(playground, real_data, n_rounds=5, least_rise=0.12, least_low=0.08, seed=seed)
+def test_five_rounds_do_so_on_every_seed(playground: Playground, real_data: Path, seed: int) -> None:
+    the_loop_closes(playground, real_data, n_rounds=5, seed=seed)
 
 
-def the_loop_closes(
-    ground: Playground, data: Path, *, n_rounds: int, least_rise: float, least_low: float, seed: int = 0
-) -> None:
+def the_loop_closes(ground: Playground, data: Path, *, n_rounds: int, seed: int = 0) -> None:
     """Play honest rounds and one permuted one; hold every promise of the gate on the way."""
     honest = banking77.scenario(data / "banking77", n_rounds=n_rounds, seed=seed)
     permuted = banking77.scenario(data / "banking77", n_rounds=1, seed=seed, permute=True)
     rounds, refused = play.play(ground.where, [honest, permuted], Console(width=160))
-    start, *released = (row for row in rounds if row.is_released)
-    end = released[-1]
+    released = [row for row in rounds if row.is_released]
+    start, end = rounds[0], released[-1]
     rise = difference(ground, start.run, end.run)
     print(f"golden accuracy end − start: {rise}")
-    assert rise["value"] >= least_rise
-    assert rise["low"] > least_low
+    assert rise["value"] >= LEAST_RISE
+    assert rise["low"] > LEAST_LOW
     assert all(row.verdict == "pass" for row in released), "a released step carries a verdict that passed"
     tested = [row for row in refused if row.revision is not None]
     assert [row.verdict for row in tested] == ["fail"], "permuted corrections are refused by their figures"
@@ -82,7 +81,7 @@ def only_evidence_releases(ground: Playground, rounds: list[play.Round], prompt:
     recorded = post(ground, "runs", {**exam, "target": {"recorded": perfect_answers(ground, prompt)}})
     spent = next(row.run for row in rounds[1:] if row.is_released)
     for run in (weakened["id"], recorded["id"], spent):
-        assert not finished(ground, run)["gate"] or not finished(ground, run)["gate"]["evidence"]
+        assert not (finished(ground, run)["gate"] or {}).get("evidence")
         answer = send(ground, f"prompts/{prompt}/releases", {"label": "production", "revision": candidate, "run": run})
         assert answer.status_code == 409
         assert answer.json()["reasons"]
@@ -97,7 +96,7 @@ def another_revision(ground: Playground, prompt: str) -> dict[str, Any]:
     return {
         "messages": [{"role": "system", "content": "Sort."}, {"role": "user", "content": "{{input}}"}],
         "model": active["model"],
-        "context": active["context"][:77],
+        "context": [{name: line[name] for name in ("kind", "input", "output")} for line in active["context"][:77]],
         "selection": active["selection"],
     }
 

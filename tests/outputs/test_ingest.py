@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from ledger.models import Handover, IdempotentAnswer
 from outputs.ingest.app import Ingest
+from outputs.ingest.batcher import Widths
 from outputs.models import Output, OutputBody
 from projects.models import Project
 from tests import factories
@@ -272,11 +273,16 @@ class TestAtOnce:
         assert sorted(reply.status for reply in replies) == [201] + [400] * 19
         assert project.outputs.count() == 1
 
-    def test_rows_in_opposite_order_do_not_block_each_other(self, project: Project, key: str) -> None:
-        rows = [an_output(number) for number in range(200)]
-        replies = _at_once([post(rows[:: 1 if turn % 2 else -1], key) for turn in range(8)])
+    def test_rows_in_opposite_order_do_not_block_each_other(
+        self, project: Project, key: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", logger="outputs.ingest.batcher")
+        rows = [an_output(number) for number in range(300)]
+        requests = [post(rows[:: 1 if turn % 2 else -1], key) for turn in range(8)]
+        replies = _at_once(requests, widths=Widths(n_writers=4, rows=1))
         assert [reply.status for reply in replies] == [201] * 8
-        assert sum(reply.counts[0] for reply in replies) == project.outputs.count() == 200
+        assert sum(reply.counts[0] for reply in replies) == project.outputs.count() == 300
+        assert caplog.messages == [], "a deadlock was found and done again"
 
     def test_projects_share_a_transaction_and_nothing_else(self) -> None:
         projects = [factories.a_project() for _ in range(5)]
@@ -302,15 +308,31 @@ class TestAtOnce:
 
     def test_a_staging_table_that_was_emptied_meanwhile_loses_nothing(self, project: Project, key: str) -> None:
         batches = [[an_output(1_000 * turn + number) for number in range(700)] for turn in range(4)]
-        assert face.ask(*(post(batch, key) for batch in batches)).counts == (700, 0, 0)
+        widths = Widths(n_writers=1)
+        assert face.ask(*(post(batch, key) for batch in batches), widths=widths).counts == (700, 0, 0)
         assert project.outputs.count() == 2_800
 
+    def test_what_was_removed_does_not_come_back_from_there(self, project: Project, key: str) -> None:
+        async def talk(app: Ingest) -> None:
+            await post(an_output(1), key).to(app)
+            await asyncio.to_thread(_remove, project)
+            await post(an_output(2), key).to(app)
 
-def _at_once(requests: list[face.Request]) -> list[Reply]:
+        face.during(talk, widths=Widths(n_writers=1))
+        assert list(project.outputs.values_list("external_id", flat=True)) == ["o2"]
+
+
+def _remove(project: Project) -> None:
+    """In a thread, whose connection ends with it."""
+    project.outputs.all().delete()
+    connections.close_all()
+
+
+def _at_once(requests: list[face.Request], **settings: Any) -> list[Reply]:
     async def talk(app: Ingest) -> list[Reply | None]:
         return await asyncio.gather(*(request.to(app) for request in requests))
 
-    found = face.during(talk)
+    found = face.during(talk, **settings)
     return [reply for reply in found if reply is not None]
 
 

@@ -169,7 +169,8 @@ class Batcher:
             found = await self._store_once(line, submissions)
         except psycopg.errors.QueryCanceled:
             raise  # it took too long: once more would take as long again
-        except (*BY_CHANCE, psycopg.OperationalError, psycopg.InterfaceError):
+        except (*BY_CHANCE, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            logger.info("once more, after: %s", error)
             found = await self._store_once(line, submissions)
         if any(answer.status < 300 for answer in found):
             self._on_stored()
