@@ -185,8 +185,9 @@ def _string_flaw(text: str, path: str) -> Refused | None:
 
 def _is_crowded(body: bytes, limits: Limits) -> bool:
     """Whether it may be too deep or hold too many values; false for nearly every honest text, and cheap."""
-    n_brackets = body.count(b"[") + body.count(b"{")
-    return n_brackets > limits.depth or body.count(b",") + n_brackets > limits.n_values
+    return body.count(b"[") + body.count(b"{") > limits.depth or (
+        len(body) > limits.n_values and body.count(b",") + limits.depth > limits.n_values
+    )
 
 
 def _plain(body: bytes) -> Any:
@@ -197,7 +198,9 @@ def _plain(body: bytes) -> Any:
     as many colons as its value written out again repeats none (an escaped colon could hide one and is left to
     the careful parser).
     """
-    if b"\\u0000" in body or b"\\u003" in body or _LONG_INTEGER in body.translate(_DIGITS_AS_ZERO):
+    if b"\\u" in body and (b"\\u0000" in body or b"\\u003" in body):
+        return _NOT_PLAIN
+    if _LONG_INTEGER in body.translate(_DIGITS_AS_ZERO):
         return _NOT_PLAIN
     try:
         value = orjson.loads(body)

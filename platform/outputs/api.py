@@ -85,9 +85,7 @@ def _moment(name: str, text: str | None) -> dt.datetime | None:
     try:
         day = parse_date(text)
         # A space is what a forgotten encoding of `+` leaves.
-        moment = (
-            parse_datetime(text.replace(" ", "+")) if day is None else dt.datetime.combine(day, dt.time())
-        )
+        moment = parse_datetime(text.replace(" ", "+")) if day is None else dt.datetime.combine(day, dt.time())
     except ValueError:
         moment = None
     if moment is None:

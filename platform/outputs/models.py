@@ -24,12 +24,8 @@ class Output(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="outputs", db_index=False)
     external_id = models.CharField(max_length=200)
     body_hash = models.BinaryField(max_length=32)
-    prompt = models.ForeignKey(
-        Prompt, null=True, on_delete=models.SET_NULL, related_name="outputs", db_index=False
-    )
-    revision = models.ForeignKey(
-        Revision, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
-    )
+    prompt = models.ForeignKey(Prompt, null=True, on_delete=models.SET_NULL, related_name="outputs", db_index=False)
+    revision = models.ForeignKey(Revision, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     model = models.CharField(max_length=200, blank=True)
     provider = models.CharField(max_length=100, blank=True)
     status = models.SmallIntegerField(choices=Status, default=Status.OK)

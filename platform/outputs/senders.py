@@ -88,9 +88,7 @@ async def refused(connection: AsyncConnection[Any], senders: Iterable[Sender]) -
     """Those of the senders that may no longer send, in the running transaction, and why."""
     asked = set(senders)
     keys = await _still(connection, _KEYS_BY_ID, [s.key_id for s in asked if s.key_id is not None])
-    members = await _still(
-        connection, _MEMBERS, [s.membership_id for s in asked if s.membership_id is not None]
-    )
+    members = await _still(connection, _MEMBERS, [s.membership_id for s in asked if s.membership_id is not None])
     found = {}
     for sender in asked:
         may = members.get(sender.membership_id) if sender.key_id is None else keys.get(sender.key_id)

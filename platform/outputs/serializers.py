@@ -74,9 +74,7 @@ class CountShape(serializers.Serializer[Any]):
 def shown(output: Output, body: OutputBody | None) -> dict[str, Any]:
     """An output as the API gives it; texts that retention has dropped are null."""
     said = body or OutputBody(output_id=output.pk, received_on=output.received_on)
-    fields = {name: getattr(output, name) for name in _SAME_NAMES} | {
-        name: getattr(said, name) for name in _TEXTS
-    }
+    fields = {name: getattr(output, name) for name in _SAME_NAMES} | {name: getattr(said, name) for name in _TEXTS}
     return OutputShape(
         {
             **fields,

@@ -125,6 +125,7 @@ class Site:
             program.ask_to_stop()
         for program in workers:
             self._stop(program.name)
+        self._stop("demo-model")
         self._stop("valkey")
         self._stop("postgres")
         if self.home.is_claimed:

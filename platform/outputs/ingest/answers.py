@@ -33,9 +33,7 @@ class Answer:
         }
         if close:
             headers["Connection"] = "close"
-        encoded = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-        ]
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         return {"type": "http.response.start", "status": self.status, "headers": encoded}
 
 

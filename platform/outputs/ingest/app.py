@@ -77,9 +77,7 @@ class Ingest:
         address = lines.address()
         self._room = Room(self.limits.held_bytes)
         self._asking = Line(address)
-        self._ringer = Ringer(
-            [settings.HANDOVER_BELLS[name] for name in handovers.consumers_of(outputs.TOPIC)]
-        )
+        self._ringer = Ringer([settings.HANDOVER_BELLS[name] for name in handovers.consumers_of(outputs.TOPIC)])
         self._batcher = Batcher(address, now=self._now, on_stored=self._ringer.want, widths=self._widths)
         self._ringer.start()
         self._batcher.start()
@@ -169,9 +167,7 @@ def _ask(scope: Scope, sender: Sender, body: bytes) -> Ask | None:
         return None
     if len(key) > LONGEST_KEY or not key.isprintable():
         raise Invalid(
-            FieldError(
-                "Idempotency-Key", f"has {len(key)} characters; send 1 to {LONGEST_KEY} printable ones"
-            )
+            FieldError("Idempotency-Key", f"has {len(key)} characters; send 1 to {LONGEST_KEY} printable ones")
         )
     query = scope.get("query_string", b"").decode("latin-1")
     path = f"{scope['path']}?{query}" if query else scope["path"]

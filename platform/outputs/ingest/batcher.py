@@ -102,9 +102,7 @@ class Batcher:
         project_id = submission.sender.project_id
         queue = self._queues.get(project_id)
         if self._n_waiting >= self._widths.waiting or len(queue or ()) >= self._widths.waiting_per_project:
-            raise Unavailable(
-                "Too many requests are waiting to be stored; nothing of this one was.", retry_after=1
-            )
+            raise Unavailable("Too many requests are waiting to be stored; nothing of this one was.", retry_after=1)
         waiting = _Waiting(submission)
         self._queues.setdefault(project_id, deque()).append(waiting)
         self._n_waiting += 1

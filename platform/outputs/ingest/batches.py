@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from core import strict_json
 from core.problems import FieldError, Invalid, Problem
@@ -31,7 +30,7 @@ class Batch:
     """The rows of one body: (place in the body, arrival), and for each bad row its errors by place."""
 
     rows: list[tuple[int, Arrival]] = field(default_factory=list)
-    rejected: dict[int, tuple[FieldError, ...]] = field(default_factory=dict)
+    rejected: dict[int, "Errors"] = field(default_factory=dict)
 
     @property
     def n_bytes(self) -> int:
@@ -47,12 +46,8 @@ def is_lines(content_type: str) -> bool:
     """
     kind, _, parameters = content_type.lower().partition(";")
     charset = _CHARSET.search(parameters)
-    if kind.strip() not in {"", JSON, *_NDJSON_TYPES} or (
-        charset and charset.group(1) not in ("utf-8", "utf8")
-    ):
-        raise Problem(
-            415, f"Content-Type {content_type[:80]!r} is not taken: send {JSON} or {NDJSON}, in UTF-8."
-        )
+    if kind.strip() not in {"", JSON, *_NDJSON_TYPES} or (charset and charset.group(1) not in ("utf-8", "utf8")):
+        raise Problem(415, f"Content-Type {content_type[:80]!r} is not taken: send {JSON} or {NDJSON}, in UTF-8.")
     return kind.strip() in _NDJSON_TYPES
 
 
@@ -65,26 +60,43 @@ def read(body: bytes, kind: Kind, *, lines: bool, project_id: int, hash_key: byt
     """
     batch = Batch()
     try:
-        for place, row in enumerate(_lines(body) if lines else _json(body)):
+        for place, record in enumerate(_records(body, kind.record, lines=lines)):
             if place >= MOST_ROWS:
                 raise Problem(413, f"The body holds more than {MOST_ROWS} rows; send fewer at a time.")
-            try:
-                record = row(kind.record)
+            if isinstance(record, Record):
                 arrival = kind.arrival_of(record, project_id=project_id, hash_key=hash_key)
-            except records.Rejected as rejected:
-                batch.rejected[place] = rejected.errors
-            else:
                 batch.rows.append((place, arrival))
+            else:
+                batch.rejected[place] = record
     except strict_json.Refused as refused:
         raise Invalid(FieldError(refused.path or "body", refused.message)) from None
     return batch
 
 
-Row = Callable[[type[Record]], Record]
+Errors = tuple[FieldError, ...]
 
 
-def _lines(body: bytes) -> Iterator[Row]:
-    """One row per line that is not blank."""
+def _records(body: bytes, kind: type[Record], *, lines: bool) -> Iterator[Record | Errors]:
+    """Each row as a record, or what is wrong with it."""
+    texts = _lines(body) if lines else _elements(body)
+    if texts is not None:
+        for text in texts:
+            try:
+                yield records.read(text, kind)
+            except records.Rejected as rejected:
+                yield rejected.errors
+        return
+    # One object, or an array that only the careful parser can tell about.
+    value, suspect = strict_json.parse_leniently(body)
+    for element in value if isinstance(value, list) else [value]:
+        try:
+            yield records.checked(element, kind, suspect=suspect)
+        except records.Rejected as rejected:
+            yield rejected.errors
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """The lines that are not blank."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise strict_json.Refused("the body begins with a byte order mark: send plain UTF-8")
     start = 0
@@ -92,27 +104,12 @@ def _lines(body: bytes) -> Iterator[Row]:
         end = body.find(b"\n", start)
         line = body[start : end if end >= 0 else len(body)]
         if line and not line.isspace():
-            yield _text(line)
+            yield line
         start = end + 1 if end >= 0 else len(body)
 
 
-def _json(body: bytes) -> Iterator[Row]:
-    """The elements of an array, or the one object."""
+def _elements(body: bytes) -> list[bytes] | None:
+    """The elements of a sound array, each alone; None for anything else."""
     if not body or body.isspace():
         raise strict_json.Refused("is empty: send an object, an array of objects, or lines of them")
-    is_array = body.lstrip()[:1] == b"["
-    texts = strict_json.elements(body) if is_array else None
-    if texts is not None:
-        yield from map(_text, texts)
-        return
-    # One object, or an array that only the careful parser can tell about.
-    value, suspect = strict_json.parse_leniently(body)
-    yield from (_value(element, suspect) for element in (value if isinstance(value, list) else [value]))
-
-
-def _text(text: bytes) -> Row:
-    return lambda kind: records.read(text, kind)
-
-
-def _value(value: Any, suspect: bool) -> Row:
-    return lambda kind: records.checked(value, kind, suspect=suspect)
+    return strict_json.elements(body) if body.lstrip()[:1] == b"[" else None

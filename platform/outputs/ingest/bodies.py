@@ -47,9 +47,7 @@ class Room:
             Unavailable: too many are held at the moment.
         """
         if self.n_held + n > self.n_bytes:
-            raise Unavailable(
-                "Too much is arriving at once; nothing of this request was stored.", retry_after=1
-            )
+            raise Unavailable("Too much is arriving at once; nothing of this request was stored.", retry_after=1)
         self.n_held += n
 
     @contextlib.contextmanager

@@ -62,13 +62,8 @@ def address() -> str:
     known = connections["default"].settings_dict
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     given = {libpq: known[django] for libpq, django in names.items() if known.get(django)}
-    options = {
-        name: value for name, value in known.get("OPTIONS", {}).items() if isinstance(value, str | int)
-    }
-    limits = (
-        f"-c statement_timeout={STATEMENT_SECONDS}s"
-        f" -c idle_in_transaction_session_timeout={TRANSACTION_SECONDS}s"
-    )
+    options = {name: value for name, value in known.get("OPTIONS", {}).items() if isinstance(value, str | int)}
+    limits = f"-c statement_timeout={STATEMENT_SECONDS}s -c idle_in_transaction_session_timeout={TRANSACTION_SECONDS}s"
     ours = {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "ratchet-ingest",

@@ -87,9 +87,7 @@ def _post(kind: type[Record], summary: str) -> dict[str, Any]:
             **{
                 status: {
                     "description": text,
-                    "content": {
-                        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-                    },
+                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
                 }
                 for status, text in REFUSALS.items()
             },
@@ -101,7 +99,5 @@ def _row(kind: type[Record]) -> dict[str, Any]:
     """The record's own schema, with what is wanted of each field."""
     (_, components) = msgspec.json.schema_components([kind])
     row: dict[str, Any] = components[kind.__name__]
-    properties = {
-        name: {**row["properties"][name], "description": text} for name, text in kind.wanted.items()
-    }
+    properties = {name: {**row["properties"][name], "description": text} for name, text in kind.wanted.items()}
     return {**row, "title": kind.what, "properties": properties}

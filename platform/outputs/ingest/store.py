@@ -39,9 +39,7 @@ class Submission:
         return len(self.batch.rows)
 
 
-async def store(
-    connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime
-) -> list[Answer]:
+async def store(connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime) -> list[Answer]:
     """All of it stands, or nothing does; the answers are true once this returns.
 
     A sender that lost its right meanwhile is refused, a key used before gets its stored answer, and neither
@@ -117,19 +115,10 @@ Rejections = Mapping[int, tuple[FieldError, ...]]
 
 def nothing_stored(rejected: Rejections) -> Problem:
     """Every row is bad: a problem that names each."""
-    errors = [
-        FieldError(error.field, error.message, place)
-        for place in sorted(rejected)
-        for error in rejected[place]
-    ]
-    detail = (
-        f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
-    )
+    errors = [FieldError(error.field, error.message, place) for place in sorted(rejected) for error in rejected[place]]
+    detail = f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
     return Problem(400, detail, errors=errors, extra={"rejected": _shown(rejected)})
 
 
 def _shown(rejected: Rejections) -> list[dict[str, Any]]:
-    return [
-        {"index": place, "errors": [error.as_dict() for error in rejected[place]]}
-        for place in sorted(rejected)
-    ]
+    return [{"index": place, "errors": [error.as_dict() for error in rejected[place]]} for place in sorted(rejected)]

@@ -50,9 +50,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("external_id", models.CharField(max_length=200)),
                 ("body_hash", models.BinaryField(max_length=32)),
@@ -88,13 +86,9 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["project", "output_external_id"], name="feedback_by_output")
-                ],
+                "indexes": [models.Index(fields=["project", "output_external_id"], name="feedback_by_output")],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("project", "external_id"), name="feedback_external_id_once"
-                    ),
+                    models.UniqueConstraint(fields=("project", "external_id"), name="feedback_external_id_once"),
                     models.CheckConstraint(
                         condition=models.Q(("kind__in", ["thumb", "edit", "comment", "outcome", "score"])),
                         name="feedback_kind_known",
@@ -107,9 +101,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("external_id", models.CharField(max_length=200)),
                 ("body_hash", models.BinaryField(max_length=32)),
@@ -171,18 +163,12 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["project", "id"], name="output_newest_first"),
                     models.Index(fields=["project", "prompt", "id"], name="output_by_prompt"),
-                    django.contrib.postgres.indexes.BrinIndex(
-                        fields=["received_at"], name="output_by_arrival"
-                    ),
+                    django.contrib.postgres.indexes.BrinIndex(fields=["received_at"], name="output_by_arrival"),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("project", "external_id"), name="output_external_id_once"
-                    ),
+                    models.UniqueConstraint(fields=("project", "external_id"), name="output_external_id_once"),
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("confidence", None), ("confidence__range", (0, 1)), _connector="OR"
-                        ),
+                        condition=models.Q(("confidence", None), ("confidence__range", (0, 1)), _connector="OR"),
                         name="output_confidence_is_share",
                     ),
                 ],

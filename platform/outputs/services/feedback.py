@@ -11,10 +11,7 @@ from outputs.services.staging import Arrival, Connection, Fate, Stage
 
 TOPIC = "feedback.stored"
 
-_COLUMNS = (
-    "project_id, external_id, body_hash, output_external_id, kind, name, value, label, comment, end_user,"
-    " source"
-)
+_COLUMNS = "project_id, external_id, body_hash, output_external_id, kind, name, value, label, comment, end_user, source"
 
 STAGE = Stage(
     make="""
@@ -66,9 +63,7 @@ def arrival_of(record: FeedbackRecord, *, project_id: int, hash_key: bytes) -> A
     )
 
 
-async def store_feedback(
-    connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime
-) -> list[Fate]:
+async def store_feedback(connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime) -> list[Fate]:
     """The feedback stands, with one hand-over per project and consumer, in the running transaction.
 
     Its output may come later, or never. A repeat stores nothing and is told as duplicate, another body under

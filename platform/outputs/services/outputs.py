@@ -50,6 +50,7 @@ STAGE = Stage(
     " JOIN outputs_output AS stored USING (project_id, external_id) WHERE batch = txid_current()",
     empty="TRUNCATE output_stage",
 )
+_OK, _ERROR = int(Output.Status.OK), int(Output.Status.ERROR)
 _COPY_BODIES = f"COPY outputs_outputbody (output_id, received_on, {_BODY}) FROM STDIN"
 
 # A revision is named by its number or its content hash; the names are those of one project.
@@ -75,7 +76,7 @@ def arrival_of(record: OutputRecord, *, project_id: int, hash_key: bytes) -> Arr
         record.prompt or "",
         "" if record.revision is None else str(record.revision),
     )
-    n_bytes = sum(len(text) for text in body if text)
+    n_bytes = sum(map(len, filter(None, body)))
     return Arrival(
         project_id=project_id,
         external_id=record.id or ids.time_ordered(),
@@ -88,9 +89,7 @@ def arrival_of(record: OutputRecord, *, project_id: int, hash_key: bytes) -> Arr
     )
 
 
-async def store_outputs(
-    connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime
-) -> list[Fate]:
+async def store_outputs(connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime) -> list[Fate]:
     """Outputs, their bodies and one hand-over per project and consumer stand, in the running transaction.
 
     A prompt or revision that the project does not have costs the link, never the output: what was said stays
@@ -119,9 +118,7 @@ async def store_outputs(
         ),
         parameters={"now": now, "day": day, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)},
     )
-    accepted = (
-        arrival for arrival, fate in zip(arrivals, stored.fates, strict=True) if fate is Fate.ACCEPTED
-    )
+    accepted = (arrival for arrival, fate in zip(arrivals, stored.fates, strict=True) if fate is Fate.ACCEPTED)
     await _store_bodies(connection, ((stored.fresh[arrival.key], day, *arrival.body) for arrival in accepted))
     return stored.fates
 
@@ -141,23 +138,18 @@ Named = tuple[int, str, str]
 
 
 async def _links(connection: Connection, arrivals: Sequence[Arrival]) -> dict[Named, tuple[int, int | None]]:
-    named = list(
-        {(arrival.project_id, arrival.prompt, arrival.revision) for arrival in arrivals if arrival.prompt}
-    )
+    named = list({(arrival.project_id, arrival.prompt, arrival.revision) for arrival in arrivals if arrival.prompt})
     if not named:
         return {}
     cursor = await connection.execute(_RESOLVE, [list(column) for column in zip(*named, strict=True)])
-    return {
-        (project_id, prompt, revision): (p, r)
-        for project_id, prompt, revision, p, r in await cursor.fetchall()
-    }
+    return {(project_id, prompt, revision): (p, r) for project_id, prompt, revision, p, r in await cursor.fetchall()}
 
 
 def _narrow(record: OutputRecord) -> tuple[Any, ...]:
     return (
         record.model or "",
         record.provider or "",
-        int(Output.Status.OK if record.error is None else Output.Status.ERROR),
+        _OK if record.error is None else _ERROR,
         record.environment or "",
         record.started_at,
         record.latency_ms,
@@ -180,5 +172,7 @@ def _json(value: Any) -> str | None:
 
 def _array(texts: Sequence[str]) -> str:
     """PostgreSQL's notation of an array of texts."""
+    if not texts:
+        return "{}"
     quoted = ('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
     return "{" + ",".join(quoted) + "}"

@@ -46,7 +46,5 @@ def _make(first: dt.date, following: dt.date) -> bool:
             f" INSERT INTO {name} SELECT * FROM moved",
             [first, following],
         )
-        cursor.execute(
-            f"ALTER TABLE {PARENT} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{following}')"
-        )
+        cursor.execute(f"ALTER TABLE {PARENT} ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{following}')")
     return True

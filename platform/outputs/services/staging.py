@@ -7,7 +7,7 @@ wait for each other instead of blocking each other for ever.
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection, errors
 from psycopg.rows import TupleRow
@@ -23,8 +23,7 @@ class Fate(enum.Enum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A checked row on its way into the table of its kind.
 
     Args:
@@ -137,9 +136,7 @@ async def store(
         if len(fresh) == len(arrivals):
             return Stored([Fate.ACCEPTED] * len(arrivals), fresh)
         await cursor.execute(stage.compare)
-        hashes = {
-            (project_id, external_id): stored for project_id, external_id, stored in await cursor.fetchall()
-        }
+        hashes = {(project_id, external_id): stored for project_id, external_id, stored in await cursor.fetchall()}
     if len(hashes) < len(firsts):
         raise errors.SerializationFailure("a row under one of these ids was removed meanwhile: do it again")
     return Stored([_fate(arrival, firsts, fresh, hashes[arrival.key]) for arrival in arrivals], fresh)
