@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 import psycopg
@@ -45,7 +45,7 @@ BYTES_PER_OUTPUT = """
     )::float / count(*) FROM outputs_output"""
 BYTES_PER_COPIED = "SELECT pg_total_relation_size('bench_copy')::float / count(*) FROM bench_copy"
 
-WORDS = "the customer asked whether an order can be changed after it was paid and we replied that it takes five days".split()
+WORDS = "the customer asked whether an order can be changed after it was paid and we said that it takes days".split()
 
 
 def measure(size: Size) -> list[Measurement]:
@@ -62,9 +62,7 @@ def measure(size: Size) -> list[Measurement]:
     return [
         batches,
         singles,
-        Measurement(
-            "ingest.bytes_per_output", n_bytes, "bytes", n, n_bytes_copied, "bytes in one indexed table"
-        ),
+        Measurement("ingest.bytes_per_output", n_bytes, "bytes", n, n_bytes_copied, "bytes in one indexed table"),
     ]
 
 
@@ -89,16 +87,12 @@ def _singles(site: Site, key: str, rounds: int, n_singles: int) -> Measurement:
             requests = [wire.post("/api/v1/outputs", row, key=key) for row in rows]
             ours.append(len(rows) / asyncio.run(wire.send_all(site.port, requests, width=SINGLES_AT_ONCE)))
             limit.append(len(rows) / asyncio.run(wire.send_all(port, requests, width=SINGLES_AT_ONCE)))
-    return _ratio(
-        "ingest.single_vs_bare", ours[1:], limit[1:], rounds * n_singles, "requests/s by a bare endpoint"
-    )
+    return _ratio("ingest.single_vs_bare", ours[1:], limit[1:], rounds * n_singles, "requests/s by a bare endpoint")
 
 
 def _ratio(name: str, ours: Sequence[float], limit: Sequence[float], n: int, unit: str) -> Measurement:
     ratios = sorted(mine / theirs for mine, theirs in zip(ours, limit, strict=True))
-    print(
-        f"{name}: rounds {', '.join(f'{mine:,.0f}/{theirs:,.0f}' for mine, theirs in zip(ours, limit, strict=True))}"
-    )
+    print(f"{name}: rounds {', '.join(f'{mine:,.0f}/{theirs:,.0f}' for mine, theirs in zip(ours, limit, strict=True))}")
     return Measurement(name, ratios[len(ratios) // 2], "ratio", n, sorted(limit)[len(limit) // 2], unit)
 
 
@@ -207,7 +201,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _one(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:
+def _one(connection: psycopg.Connection[tuple[Any, ...]], statement: LiteralString) -> tuple[Any, ...]:
     row = connection.execute(statement).fetchone()
     assert row is not None
     return row

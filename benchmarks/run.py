@@ -40,8 +40,7 @@ def table(measured: Sequence[Measurement]) -> str:
     rows += [(m.name, _number(m.value), m.unit, f"{m.n:,}", _beside(m)) for m in measured]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
     )
 
 
@@ -56,9 +55,7 @@ def write(path: Path, measured: Sequence[Measurement], size: Size) -> None:
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=available(), help="the benchmarks of one room")
-    parser.add_argument(
-        "--size", choices=("small", "full"), default="small", help="small ends within minutes"
-    )
+    parser.add_argument("--size", choices=("small", "full"), default="small", help="small ends within minutes")
     return parser.parse_args(arguments)
 
 

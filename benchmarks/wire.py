@@ -32,9 +32,7 @@ async def send_all(port: int, requests: Sequence[Request], *, width: int) -> flo
     return seconds
 
 
-async def _send_in_turn(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: Iterator[Request]
-) -> None:
+async def _send_in_turn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: Iterator[Request]) -> None:
     for request in waiting:
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")

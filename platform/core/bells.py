@@ -25,8 +25,6 @@ def ring_now(task_name: str, *ids: int) -> bool:
         current_app.send_task(task_name, args=ids, retry=False, ignore_result=True, expires=EXPIRES_S)
     except Exception as error:
         # Every transport has its own family of errors, and none of them may undo what was just committed.
-        logger.warning(
-            "bell %s was not taken by the broker; the next sweep will find the work: %s", task_name, error
-        )
+        logger.warning("bell %s was not taken by the broker; the next sweep will find the work: %s", task_name, error)
         return False
     return True

@@ -12,10 +12,6 @@ def time_ordered() -> str:
     """
     moment = time.time_ns() // 1_000_000
     value = (
-        (moment & 0xFFFF_FFFF_FFFF) << 80
-        | 0x7 << 76
-        | secrets.randbits(12) << 64
-        | 0b10 << 62
-        | secrets.randbits(62)
+        (moment & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
     )
     return str(uuid.UUID(int=value))

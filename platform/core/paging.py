@@ -68,10 +68,7 @@ def refuse_unknown(request: Request, known: set[str]) -> None:
     unknown = [name for name in request.query_params if name not in known | {"limit", "cursor"}]
     if unknown:
         raise Invalid(
-            *(
-                FieldError(name, f"is no parameter here; known: {', '.join(sorted(known))}")
-                for name in unknown
-            )
+            *(FieldError(name, f"is no parameter here; known: {', '.join(sorted(known))}") for name in unknown)
         )
 
 

@@ -111,7 +111,7 @@ def parse_leniently(body: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Any, 
     wrong with it; the caller then asks `flaw_in` row by row.
     """
     if len(body) > limits.n_bytes:
-        raise TooLarge(f"the body has {len(body)} bytes; at most {limits.n_bytes} are taken")
+        raise TooLarge(f"has {len(body)} bytes; at most {limits.n_bytes} are taken")
     if _is_crowded(body, limits):
         _check_shape(body, limits)
     value = _plain(body)
@@ -132,7 +132,7 @@ def flaw_in(value: Any) -> Refused | None:
     return None
 
 
-def elements(body: bytes, limits: Limits = DEFAULT_LIMITS) -> list[bytes] | None:
+def elements(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Iterator[bytes] | None:
     """The texts of an array's elements, each to be parsed alone; None where `body` is no well-formed array.
 
     Raises:
@@ -140,11 +140,11 @@ def elements(body: bytes, limits: Limits = DEFAULT_LIMITS) -> list[bytes] | None
         Refused: nested too deep, or too many values.
     """
     if len(body) > limits.n_bytes:
-        raise TooLarge(f"the body has {len(body)} bytes; at most {limits.n_bytes} are taken")
+        raise TooLarge(f"has {len(body)} bytes; at most {limits.n_bytes} are taken")
     if body.count(b",") > limits.n_values:
         _check_shape(body, limits)
     try:
-        return [bytes(raw) for raw in _ARRAY.decode(body)]
+        return map(bytes, _ARRAY.decode(body))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
@@ -224,7 +224,7 @@ def _check_shape(body: bytes, limits: Limits) -> None:
     bare = _STRING.sub(b"", body)
     brackets = bare.translate(None, _NOT_BRACKETS)
     if bare.count(b",") + len(brackets) // 2 > limits.n_values:
-        raise Refused(f"the body holds more than {limits.n_values} values: send fewer at a time")
+        raise Refused(f"holds more than {limits.n_values} values: send fewer at a time")
     for _ in range(limits.depth):
         if not brackets:
             return

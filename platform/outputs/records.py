@@ -18,12 +18,14 @@ from core.problems import FieldError
 HASH_BYTES = 32
 EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
-# What one row may hold. Shorter limits are those of the columns; content is limited by the body alone.
+# What one row may hold. Shorter limits are those of the columns; content is limited by the row alone.
 LONGEST_ROLE = 60
 MOST_TAGS = 100
 LONGEST_ERROR = 20_000
 LONGEST_COMMENT = 100_000
 LARGEST_COUNT = 10**15
+
+ROW_LIMITS = strict_json.Limits(n_bytes=8 * 1024 * 1024, n_values=100_000)
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Text60 = Annotated[str, Meta(max_length=60)]
@@ -193,7 +195,7 @@ def read(row: bytes, kind: type[R]) -> R:
         Rejected: naming each field that is wrong.
     """
     try:
-        value, suspect = strict_json.parse_leniently(row)
+        value, suspect = strict_json.parse_leniently(row, ROW_LIMITS)
     except strict_json.Refused as refused:
         raise Rejected(FieldError(refused.path or "row", refused.message)) from refused
     return checked(value, kind, suspect=suspect)

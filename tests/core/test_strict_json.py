@@ -19,9 +19,7 @@ VALUES = st.recursive(
     | st.integers(-(2**63) + 1, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text('ab:\\"é[{', max_size=3), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('ab:\\"é[{', max_size=3), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -123,7 +121,8 @@ class TestParseLeniently:
 
 class TestElements:
     def test_are_texts_of_their_own(self) -> None:
-        assert strict_json.elements(b' [ {"a": 1} , [2], "x,]" ] ') == [b'{"a": 1}', b"[2]", b'"x,]"']
+        found = strict_json.elements(b' [ {"a": 1} , [2], "x,]" ] ')
+        assert list(found or ()) == [b'{"a": 1}', b"[2]", b'"x,]"']
 
     @pytest.mark.parametrize("body", [b"{}", b"[1", b"[1]]", b"[NaN]", b"", b"[" * 100_000])
     def test_are_none_of_what_is_no_sound_array(self, body: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.models import Handover
+from outputs import records
 from outputs.ingest import batches
 from outputs.ingest.app import Ingest
 from outputs.ingest.batcher import Widths
@@ -227,6 +228,16 @@ class TestSize:
         assert reply.status == 413
         assert peak < 3 * limits.body_bytes
         assert project.outputs.count() == 0
+
+    def test_a_row_has_a_limit_of_its_own(self, project: Project, key: str) -> None:
+        large = an_output(1, output="y" * records.ROW_LIMITS.n_bytes)
+        crowded = an_output(2, metadata={"a": [0] * records.ROW_LIMITS.n_values})
+        reply = face.ask(post([large, crowded, an_output(3)], key))
+        assert (reply.counts, reply.rejected) == ((1, 0, 2), {0: ["row"], 1: ["row"]})
+
+    def test_blank_lines_cost_nothing(self, key: str) -> None:
+        body = b"\n" * 5_000_000 + b" \t\r\n" * 1_000_000 + a_row() + b"\n" * 5_000_000
+        assert face.ask(post(body, key, Content_Type=NDJSON)).counts == (1, 0, 0)
 
     @pytest.mark.parametrize("form", [JSON, NDJSON])
     def test_rows_are_counted(self, project: Project, key: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:

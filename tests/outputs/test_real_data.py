@@ -56,7 +56,8 @@ def _hold_all(site: Live, rows: list[dict[str, Any]], environment: str) -> None:
             told = site.post(OUTPUTS, face.lines(part), Content_Type=NDJSON)
             assert (told[expected[0]], told[expected[1]], told["rejected"]) == (len(part), 0, []), turn
     assert site.get(f"/api/v1/outputs/count?environment={environment}") == {"count": len(rows)}
-    found, address = {}, f"/api/v1/outputs?environment={environment}&limit=1000"
+    found: dict[str, Any] = {}
+    address = f"/api/v1/outputs?environment={environment}&limit=1000"
     while address:
         page = site.get(address)
         found |= {row["id"]: row for row in page["results"]}

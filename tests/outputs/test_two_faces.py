@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from config.environment import ROOT
@@ -57,6 +58,17 @@ def test_a_body_without_end_is_told_so_and_cut_off(site: Live, path: str) -> Non
                 sent += MB
         assert _received(connection).startswith(b"HTTP/1.1 413")
     assert sent < Limits().body_bytes + Limits().linger_bytes + 16 * MB
+
+
+def test_a_body_at_the_limit_costs_a_small_multiple_of_it(site: Live) -> None:
+    web = psutil.Process(site.site.children["web"])
+    rows = [an_output(number, input="x" * 700, output="y" * 700) for number in range(13_500)]
+    body = json.dumps([{**row, "id": f"large {row['id']}"} for row in rows]).encode()
+    assert 0.9 < len(body) / Limits().body_bytes <= 1
+    before = web.memory_info().rss
+    for _ in range(3):
+        assert site.call("POST", "/api/v1/outputs", body)[0] == 201
+    assert web.memory_info().rss - before < 4 * Limits().body_bytes
 
 
 def test_slow_senders_hold_up_nobody(site: Live) -> None:

@@ -32,9 +32,7 @@ def shingles(text: str) -> Hashes:
     A text of fewer than five characters has one shingle, itself; so no text has none. The hashes are the
     same in every process and version.
     """
-    code_points = np.frombuffer(fold(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(
-        np.uint64
-    )
+    code_points = np.frombuffer(fold(text).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     if len(code_points) < _WIDTH:
         code_points = np.pad(code_points, (0, _WIDTH - len(code_points)), constant_values=_PADDING)
     windows = np.lib.stride_tricks.sliding_window_view(code_points, _WIDTH)
@@ -55,9 +53,7 @@ def is_near(one: str, other: str, *, threshold: float = NEAR) -> bool:
     return fold(one) == fold(other) or jaccard(shingles(one), shingles(other)) >= threshold
 
 
-def near_pairs(
-    queries: Sequence[str], references: Sequence[str], *, threshold: float = NEAR
-) -> list[int | None]:
+def near_pairs(queries: Sequence[str], references: Sequence[str], *, threshold: float = NEAR) -> list[int | None]:
     """Return for each query the position of a reference that equals or nearly equals it, else None.
 
     Exact: a position is returned if and only if some reference is near (`is_near`). A reference that is

@@ -88,9 +88,7 @@ class Index:
         """Return the index as a compressed archive of arrays; the same index gives the same bytes."""
         stream = io.BytesIO()
         families = {"word": self._words, "char": self._characters}
-        arrays = {
-            f"{name}_{key}": array for name, one in families.items() for key, array in one.arrays().items()
-        }
+        arrays = {f"{name}_{key}": array for name, one in families.items() for key, array in one.arrays().items()}
         np.savez_compressed(stream, allow_pickle=False, version=np.array([VERSION, self.n]), **arrays)
         return stream.getvalue()
 
@@ -108,9 +106,7 @@ class Index:
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError("index: these bytes hold no index; build it again from its texts") from error
         if version != VERSION:
-            raise ValueError(
-                f"index: found version {version}, needed {VERSION}; build it again from its texts"
-            )
+            raise ValueError(f"index: found version {version}, needed {VERSION}; build it again from its texts")
         return cls(n, _Family.stored("word", arrays), _Family.stored("char", arrays))
 
 

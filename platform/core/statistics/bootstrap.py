@@ -16,9 +16,7 @@ _VALUES_PER_DISTINCT = 8
 Floats = NDArray[np.float64]
 
 
-def bca_interval(
-    values: Floats, *, level: float, seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float]:
+def bca_interval(values: Floats, *, level: float, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
     """Return the bias-corrected and accelerated bootstrap interval of the mean of the values.
 
     The same values in any order, level, seed and number of resamples give the same interval. scipy's own
@@ -37,9 +35,7 @@ def bca_interval(
     """
     values = np.sort(values)
     if values[0] == values[-1]:
-        raise ValueError(
-            "values: all are equal, so a bootstrap has no spread; use an interval for bounded means"
-        )
+        raise ValueError("values: all are equal, so a bootstrap has no spread; use an interval for bounded means")
     means = _resampled_means(values, resamples, np.random.default_rng(seed))
     bias = _bias(means, float(values.mean()))
     acceleration = _acceleration(values)

@@ -140,9 +140,7 @@ def wilcoxon(candidate: Scores, baseline: Scores) -> PValue:
 def refuse_impossible_counts(better: int, worse: int, n: int) -> None:
     """Raise ValueError unless better and worse are counts that fit into n."""
     if better < 0 or worse < 0 or better + worse > n:
-        raise ValueError(
-            f"better, worse: found {better} and {worse} of n = {n}; give counts that add up to at most n"
-        )
+        raise ValueError(f"better, worse: found {better} and {worse} of n = {n}; give counts that add up to at most n")
 
 
 def _upper_end(better: int, worse: int, n: int, z: float) -> float:
@@ -167,19 +165,13 @@ def _first_true(question: Callable[[float], bool], no: float, yes: float) -> flo
     return no
 
 
-def _differences(
-    candidate: Scores, baseline: Scores, score_range: tuple[float, float]
-) -> NDArray[np.float64]:
+def _differences(candidate: Scores, baseline: Scores, score_range: tuple[float, float]) -> NDArray[np.float64]:
     sides = {"candidate": np.asarray(candidate, np.float64), "baseline": np.asarray(baseline, np.float64)}
     if sides["candidate"].shape != sides["baseline"].shape:
-        raise ValueError(
-            f"candidate, baseline: found {len(candidate)} and {len(baseline)} scores; give the same cases"
-        )
+        raise ValueError(f"candidate, baseline: found {len(candidate)} and {len(baseline)} scores; give the same cases")
     for side, scores in sides.items():
         usable = np.isfinite(scores) & (scores >= score_range[0]) & (scores <= score_range[1])
         if not usable.all():
             at = int(np.argmin(usable))
-            raise ValueError(
-                f"{side}[{at}]: found {scores[at]}; give a finite score inside the range {score_range}"
-            )
+            raise ValueError(f"{side}[{at}]: found {scores[at]}; give a finite score inside the range {score_range}")
     return sides["candidate"] - sides["baseline"]

@@ -38,9 +38,7 @@ def smallest_detectable_difference(
     """
     z, z_power = normal.two_sided_z(level), normal.power_z(power)
     if n < 0 or not 0 <= discordant_share <= 1:
-        raise ValueError(
-            f"n, discordant_share: found {n} and {discordant_share}; give n >= 0 and a share of 0 to 1"
-        )
+        raise ValueError(f"n, discordant_share: found {n} and {discordant_share}; give n >= 0 and a share of 0 to 1")
     smallest = _connor(n, discordant_share, z, z_power)
     if not smallest or smallest > discordant_share:
         found = f"{n * discordant_share:.0f} of {n} cases are discordant"
@@ -49,9 +47,7 @@ def smallest_detectable_difference(
     return Figure(value=smallest, low=None, high=None, level=level, n=n, method=PAIRED_POWER)
 
 
-def smallest_detectable_mean_difference(
-    n: int, spread: float, *, power: float = 0.8, level: float = 0.95
-) -> Figure:
+def smallest_detectable_mean_difference(n: int, spread: float, *, power: float = 0.8, level: float = 0.95) -> Figure:
     """Return the smallest true mean difference of graded scores that n cases would have shown.
 
     Args:
@@ -105,14 +101,10 @@ def cases_to_settle(
     difference = (better - worse) / n
     supposed = paired.score_deviation(better / n, worse / n, threshold)
     observed = math.sqrt(max((better + worse) / n - difference**2, 0.0))
-    return _more_units(
-        n, difference - threshold, supposed, observed, level=level, power=power, method=PAIRED_SIZE
-    )
+    return _more_units(n, difference - threshold, supposed, observed, level=level, power=power, method=PAIRED_SIZE)
 
 
-def cases_to_settle_share(
-    successes: int, n: int, *, floor: float, level: float = 0.95, power: float = 0.8
-) -> Figure:
+def cases_to_settle_share(successes: int, n: int, *, floor: float, level: float = 0.95, power: float = 0.8) -> Figure:
     """Return how many more cases would settle whether a pass rate lies above the floor.
 
     Settled means: Wilson's interval of the larger set lies on one side of the floor. Otherwise as

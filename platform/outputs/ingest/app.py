@@ -13,6 +13,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
@@ -47,7 +48,7 @@ LONGEST_KEY = 200
 # anyway.
 KNOWN_SECONDS = 2.0
 MOST_KNOWN = 1_000
-# A larger body is read in a thread, so that small ones are answered meanwhile.
+# A larger body is read in a thread, so that small ones are answered meanwhile; one at a time, for the memory it takes.
 IN_THREAD_BYTES = 512 * 1024
 
 
@@ -75,6 +76,7 @@ class Ingest:
     async def start(self) -> None:
         """Requests can be served. The database need not answer yet: it is asked when it is needed."""
         address = lines.address()
+        self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest-large")
         self._room = Room(self.limits.held_bytes)
         self._asking = Line(address)
         self._ringer = Ringer([settings.HANDOVER_BELLS[name] for name in handovers.consumers_of(outputs.TOPIC)])
@@ -87,6 +89,7 @@ class Ingest:
         await self._batcher.stop()
         await self._ringer.stop()
         await self._asking.close()
+        self._large.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(receive)
@@ -108,10 +111,19 @@ class Ingest:
         body = await bodies.inflated(scope, body, self.limits, share)
         kind = ROUTES[scope["path"]]
         ask = _ask(scope, sender, body)
-        batch = await _read(body, KINDS[kind], sender, in_lines=in_lines)
+        batch = await self._read(body, KINDS[kind], sender, in_lines=in_lines)
+        del body
         if batch.rejected and not batch.rows:
             raise store.nothing_stored(batch.rejected)
         return await self._batcher.submit(Submission(sender=sender, kind=kind, batch=batch, ask=ask))
+
+    async def _read(self, body: bytes, kind: Kind, sender: Sender, *, in_lines: bool) -> Batch:
+        reading = functools.partial(
+            batches.read, body, kind, lines=in_lines, project_id=sender.project_id, hash_key=sender.hash_key
+        )
+        if len(body) <= IN_THREAD_BYTES:
+            return reading()
+        return await asyncio.get_running_loop().run_in_executor(self._large, reading)
 
     async def _sender(self, scope: Scope) -> Sender:
         """Who sends, as far as is known without the transaction that stores.
@@ -140,14 +152,6 @@ class Ingest:
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         return sender
-
-
-async def _read(body: bytes, kind: Kind, sender: Sender, *, in_lines: bool) -> Batch:
-    """The batch of a body, read here if it is small."""
-    reading = functools.partial(
-        batches.read, body, kind, lines=in_lines, project_id=sender.project_id, hash_key=sender.hash_key
-    )
-    return reading() if len(body) <= IN_THREAD_BYTES else await asyncio.to_thread(reading)
 
 
 def _refuse_other_methods(scope: Scope) -> None:

@@ -112,15 +112,19 @@ class Batcher:
     async def _write(self, line: Line) -> None:
         while True:
             await self._arrived.wait()
-            taken = self._take()
-            if not taken:
-                self._arrived.clear()
-                continue
-            try:
-                await self._settle(line, taken)
-            finally:
-                for waiting in taken:
-                    _tell(waiting, answers.of_problem(Unavailable("The site is stopping; send it again.")))
+            await self._write_once(line)
+
+    async def _write_once(self, line: Line) -> None:
+        """One transaction's worth. Nothing of it is held afterwards, while this writer waits for more."""
+        taken = self._take()
+        if not taken:
+            self._arrived.clear()
+            return
+        try:
+            await self._settle(line, taken)
+        finally:
+            for waiting in taken:
+                _tell(waiting, answers.of_problem(Unavailable("The site is stopping; send it again.")))
 
     def _take(self) -> list[_Waiting]:
         """Requests for one transaction: one of each project in turn, until it is full or nobody waits."""

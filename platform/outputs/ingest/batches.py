@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from core import strict_json
 from core.problems import FieldError, Invalid, Problem
+from core.strict_json import DEFAULT_LIMITS
 from outputs import records
 from outputs.records import Record
 from outputs.services.staging import Arrival
@@ -14,6 +15,9 @@ MOST_ROWS = 50_000
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _NDJSON_TYPES = {NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines"}
+# Blank lines cost nothing, however many there are.
+_LINE = re.compile(rb"\S[^\n]*")
+_FIRST = re.compile(rb"\s*\[")
 _CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)')
 
 
@@ -87,7 +91,7 @@ def _records(body: bytes, kind: type[Record], *, lines: bool) -> Iterator[Record
                 yield rejected.errors
         return
     # One object, or an array that only the careful parser can tell about.
-    value, suspect = strict_json.parse_leniently(body)
+    value, suspect = strict_json.parse_leniently(body, DEFAULT_LIMITS if _is_array(body) else records.ROW_LIMITS)
     for element in value if isinstance(value, list) else [value]:
         try:
             yield records.checked(element, kind, suspect=suspect)
@@ -99,17 +103,15 @@ def _lines(body: bytes) -> Iterator[bytes]:
     """The lines that are not blank."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise strict_json.Refused("the body begins with a byte order mark: send plain UTF-8")
-    start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        line = body[start : end if end >= 0 else len(body)]
-        if line and not line.isspace():
-            yield line
-        start = end + 1 if end >= 0 else len(body)
+    yield from (line.group() for line in _LINE.finditer(body))
 
 
-def _elements(body: bytes) -> list[bytes] | None:
+def _elements(body: bytes) -> Iterator[bytes] | None:
     """The elements of a sound array, each alone; None for anything else."""
     if not body or body.isspace():
         raise strict_json.Refused("is empty: send an object, an array of objects, or lines of them")
-    return strict_json.elements(body) if body.lstrip()[:1] == b"[" else None
+    return strict_json.elements(body) if _is_array(body) else None
+
+
+def _is_array(body: bytes) -> bool:
+    return _FIRST.match(body) is not None

@@ -35,10 +35,10 @@ class Line:
         Raises:
             one of `AWAY`: the server does not answer, or not in time.
         """
-        async with self._turn:
+        # The wait for one's turn counts, too: behind a server that hangs nobody waits longer than this.
+        async with asyncio.timeout(TRANSACTION_SECONDS), self._turn:
             try:
-                async with asyncio.timeout(TRANSACTION_SECONDS):
-                    yield await self._open()
+                yield await self._open()
             except (*AWAY, asyncio.CancelledError):
                 # Whatever it was in the middle of is rolled back by the server.
                 await self.close()
