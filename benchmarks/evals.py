@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import socket
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,6 @@ import orjson
 import psutil
 import psycopg
 
-from benchmarks.ingest import _free_port
 from benchmarks.measurement import Measurement, Size
 from config.launcher import Site
 
@@ -159,7 +159,8 @@ def _case(number: int) -> dict[str, Any]:
 
 def _ended(connection: psycopg.Connection[Any], run_id: int) -> float | None:
     asked = "SELECT extract(epoch FROM ended_at)::float8 FROM evals_run WHERE id = %s"
-    return _one(connection, asked, run_id)[0]
+    moment: float | None = _one(connection, asked, run_id)[0]
+    return moment
 
 
 def _check(connection: psycopg.Connection[Any], run_id: int, n_cases: int) -> None:
@@ -172,7 +173,7 @@ def _check(connection: psycopg.Connection[Any], run_id: int, n_cases: int) -> No
 
 
 def _one(connection: psycopg.Connection[Any], asked: str, run_id: int) -> tuple[Any, ...]:
-    row = connection.execute(asked, [run_id]).fetchone()
+    row: tuple[Any, ...] | None = connection.execute(asked, [run_id]).fetchone()
     assert row is not None
     return row
 
@@ -224,6 +225,10 @@ def _site(folder: Path, *ports: int) -> Site:
     """A web, two workers, and the private PostgreSQL and broker with their settings as they are shipped."""
     allowed = ",".join(f"127.0.0.1:{port}" for port in ports)
     variables = {"RATCHET_OUTBOUND_ALLOW": allowed}
-    return Site(
-        folder / "home", _free_port(), workers=WORKERS, beat=False, restarts=False, variables=variables
-    )
+    return Site(folder / "home", _free_port(), workers=WORKERS, beat=False, restarts=False, variables=variables)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from core.problems import FieldError
@@ -39,6 +40,12 @@ class CaseContent:
     def hash(self) -> str:
         """SHA-256 of the content without the key, in hex."""
         return digest([self.input, self.variables, self.expected, self.metadata, self.tags, self.part])
+
+    @cached_property
+    def text_hash(self) -> str:
+        """SHA-256 of the folded text, in hex: equal for texts that differ in writing alone."""
+        text = fold(hygiene.case_text(self.input, self.variables))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read(row: Any) -> CaseContent | list[FieldError]:

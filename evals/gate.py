@@ -320,7 +320,7 @@ def is_evidence(run: Run, label: Label) -> list[str]:
     """Why this run does not prove that its revision may be released under the label; empty: it does.
 
     Call it with the label's row locked, so that neither policy nor active revision can change meanwhile.
-    Whether the evidence was spent, or the revision rolled back since, is for releases to say.
+    Whether the revision was rolled back since is for releases to say.
     """
     policy = queries.policy_of_label(label)
     if policy is None:
@@ -330,6 +330,7 @@ def is_evidence(run: Run, label: Label) -> list[str]:
         *_not_under_policy(run, policy),
         *_not_on_the_newest_exam(run, policy),
         *_not_against_the_active(run, label, policy),
+        *_spent(run),
     ]
 
 
@@ -380,3 +381,9 @@ def _not_against_the_active(run: Run, label: Label, policy: GatePolicy) -> Itera
         yield f"run {run.pk} has no executed baseline"
     elif baseline.revision_id != label.revision_id:
         yield f"the baseline of run {run.pk} is not the revision that is active now"
+
+
+def _spent(run: Run) -> Iterator[str]:
+    # Asked again: the run may have been read before the label was locked.
+    if Run.objects.filter(pk=run.pk, spent_at__isnull=False).exists():
+        yield f"run {run.pk} was spent on an earlier release"

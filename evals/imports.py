@@ -35,7 +35,7 @@ def into_draft(golden_set: GoldenSet, body: Any, *, form: str, by: Actor, now: d
         Problem: 400 with `rejected`, where there were rows and none of them could be taken.
     """
     if form == "verdicts":
-        return _shown(_add_verdicts(golden_set, body, by, now), {})
+        return _answer(*_add_verdicts(golden_set, body, by, now), {})
     if form != "jsonl":
         raise Invalid(FieldError("format", f"is {form[:40]!r}; formats taken: {', '.join(FORMATS)}"))
     taken: list[Taken] = []
@@ -51,10 +51,8 @@ def into_draft(golden_set: GoldenSet, body: Any, *, form: str, by: Actor, now: d
     if not taken:
         errors = [replace(error, index=index) for index, found in rejected.items() for error in found]
         raise Problem(400, "None of the rows could be taken.", errors, extra={"rejected": _listed(rejected)})
-    done, twice = golden.add_cases(golden_set=golden_set, rows=taken, by=by, now=now)
-    for error in twice:
-        rejected.setdefault(error.index or 0, []).append(error)
-    return _shown(done, rejected)
+    done, refused = golden.add_cases(golden_set=golden_set, rows=taken, by=by, now=now)
+    return _answer(done, refused, rejected)
 
 
 def _rows(body: Any) -> Iterator[Any]:
@@ -81,7 +79,9 @@ def _parsed(line: bytes) -> Any:
     return [FieldError("case", "is a list; send an object")] if isinstance(row, list) else row
 
 
-def _add_verdicts(golden_set: GoldenSet, body: Any, by: Actor, now: dt.datetime) -> golden.Added:
+def _add_verdicts(
+    golden_set: GoldenSet, body: Any, by: Actor, now: dt.datetime
+) -> tuple[golden.Added, list[FieldError]]:
     if isinstance(body, bytes):
         raise Invalid(FieldError("body", "is JSON Lines; with format=verdicts send a JSON object, or nothing"))
     asked = VerdictsRequest.read(body)
@@ -105,7 +105,10 @@ def _queue(by: Actor, name: str | None) -> Queue | None:
     return found
 
 
-def _shown(done: golden.Added, rejected: Rejected) -> dict[str, Any]:
+def _answer(done: golden.Added, refused: list[FieldError], rejected: Rejected) -> dict[str, Any]:
+    """What was done; the rows refused while reading and while adding together."""
+    for error in refused:
+        rejected.setdefault(error.index or 0, []).append(error)
     return {
         "draft": done.draft,
         "added": done.added,

@@ -68,11 +68,15 @@ class GoldenCaseQuerySet(models.QuerySet["GoldenCase"]):
 
 
 class GoldenCase(models.Model):
-    """One question of an exam and what is expected. Content never changes: another content is another row."""
+    """One question of an exam and what is expected. Content never changes: another content is another row.
+
+    `text_hash` is equal for texts that differ in writing alone: they are one question, in one part.
+    """
 
     golden_set = models.ForeignKey(GoldenSet, on_delete=models.CASCADE, related_name="cases")
     key = models.CharField(max_length=200)
     content_hash = models.CharField(max_length=64)
+    text_hash = models.CharField(max_length=64)
     input = models.JSONField()
     variables = models.JSONField(null=True)
     expected = models.JSONField(null=True)
@@ -105,6 +109,7 @@ class GoldenCase(models.Model):
                 name="golden_case_versions_in_order",
             ),
         ]
+        indexes = [models.Index(fields=["golden_set", "text_hash"], name="golden_case_by_text")]
 
     def __str__(self) -> str:
         return f"{self.golden_set}/{self.key}"
@@ -170,6 +175,7 @@ class Run(models.Model):
     """One target answered the cases of one golden version and was scored. Its work rows are its results.
 
     `recipe_hash` names everything that decides its scores, so that an equal run can be the baseline.
+    `spent_at` is when it served a release as evidence; it serves one.
     """
 
     class State(models.TextChoices):
@@ -211,6 +217,7 @@ class Run(models.Model):
     created_by = models.CharField(max_length=300)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    spent_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -1,11 +1,11 @@
 """Bodies of the evals API, in and out."""
 
-import math
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core.fields import Number, Text, Whole
 from core.problems import FieldError, Invalid
 from core.rest import StrictSerializer
 from evals import gate
@@ -16,36 +16,6 @@ LARGEST_NUMBER = 2**31 - 1
 LARGEST_SEED = 2**63 - 1
 LONGEST_NAME = 100
 MOST_TRIALS = 100
-
-
-class Text(serializers.CharField):
-    """A string as it was sent: neither trimmed nor made from something else."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class Whole(serializers.IntegerField):
-    """A whole number, not one in a string."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if type(data) is not int:
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class Number(serializers.FloatField):
-    """A finite number, not one in a string."""
-
-    def to_internal_value(self, data: Any) -> float:
-        if type(data) not in (int, float) or not math.isfinite(data):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class AnyValue(serializers.JSONField):
@@ -90,8 +60,8 @@ class PolicyRequest(StrictSerializer):
 
 class GateRequest(StrictSerializer):
     kind = serializers.ChoiceField(choices=gate.KINDS, default=gate.NON_INFERIORITY)
-    margin = Number(default=gate.DEFAULT_MARGIN, min_value=0, max_value=1)
-    floor = Number(required=False, min_value=0, max_value=1)
+    margin = Number(default=gate.DEFAULT_MARGIN)
+    floor = Number(required=False)
 
 
 class RecordedRequest(StrictSerializer):
@@ -123,21 +93,21 @@ class TargetRequest(StrictSerializer):
 
 
 class RunRequestBody(StrictSerializer):
-    """With `policy` the label's policy decides set, version, part, scorers, gate and baseline."""
+    """With `policy` the label's policy decides set, version, part, scorers, trials, seed, gate and baseline."""
 
     target = TargetRequest()
     golden_set = Text(required=False, max_length=LONGEST_NAME)
     version = Whole(required=False, min_value=1, max_value=LARGEST_NUMBER)
     part = serializers.ChoiceField(choices=CasePart.choices, required=False)
     scorers = ScorerRequest(many=True, required=False)
-    trials = Whole(default=1, min_value=1, max_value=MOST_TRIALS)
+    trials = Whole(required=False, min_value=1, max_value=MOST_TRIALS)
     concurrency = Whole(required=False, min_value=1, max_value=1_000)
     baseline = AnyValue(required=False, help_text="production, or the id of a run")
     gate = GateRequest(required=False)
     policy = Text(required=False)
     budget_calls = Whole(required=False, min_value=1, max_value=LARGEST_SEED)
     budget_usd = AnyValue(required=False, allow_null=True)
-    seed = Whole(default=0, min_value=0, max_value=LARGEST_SEED)
+    seed = Whole(required=False, min_value=0, max_value=LARGEST_SEED)
 
     def validate_baseline(self, baseline: Any) -> str:
         if type(baseline) is int or (isinstance(baseline, str) and baseline):
@@ -146,7 +116,8 @@ class RunRequestBody(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.pop("budget_usd", None) is not None:
-            raise serializers.ValidationError({"budget_usd": ["needs prices, which do not exist yet; send budget_calls"]})
+            said = "needs prices, which do not exist yet; send budget_calls"
+            raise serializers.ValidationError({"budget_usd": [said]})
         return attrs
 
     @classmethod

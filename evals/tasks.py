@@ -13,10 +13,8 @@ def drain(run_id: int) -> None:
 
     Whoever comes first calls the other workers. Losing this bell costs one sweep, doubling it one empty claim.
     """
-    for _ in range(visits.n_missing(run_id) - 1):
-        bells.ring("evals.tasks.drain", run_id)
-    if visits.drain(run_id):
-        bells.ring("evals.tasks.drain", run_id)
+    if visits.drain(run_id, call_others=lambda n: _ring(run_id, n)):
+        _ring(run_id, 1)
 
 
 @shared_task(name="evals.tasks.sweep")
@@ -25,7 +23,11 @@ def sweep() -> None:
     now = clock.now()
     work.reap(now=now)
     for run_id in work.runs_with_work(now=now):
-        for _ in range(visits.n_missing(run_id)):
-            bells.ring("evals.tasks.drain", run_id)
+        _ring(run_id, visits.n_missing(run_id))
     for run_id in work.runs_to_conclude():
         visits.conclude(run_id)
+
+
+def _ring(run_id: int, times: int) -> None:
+    for _ in range(times):
+        bells.ring("evals.tasks.drain", run_id)

@@ -1,5 +1,6 @@
 """Whether several people said the same about one item: pure, no database."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,14 @@ from reviews.questions import Opinion, Question
 def agree(questions: Sequence[Question], opinions: Sequence[Opinion]) -> bool:
     """Whether all answers to required questions (the quality question is one) and the corrections agree.
 
-    Texts and corrections agree where they are equal after folding (NFKC, case, punctuation, space); other
-    answers where they are equal. Answers to questions that may be left out settle nothing.
+    Texts agree where they are equal after folding (NFKC, case, punctuation, space), other answers where they are
+    equal. Corrections become what is expected of a model, where `-5` is not `5` and `C#` is not `C`: they agree where
+    they differ in space and compatibility forms alone. Answers to questions that may be left out settle nothing.
     """
     required = [question["key"] for question in questions if question["required"]]
     return (
         all(len({_folded(opinion.answers.get(key)) for opinion in opinions}) <= 1 for key in required)
-        and len({_folded(opinion.correction) for opinion in opinions}) <= 1
+        and len({_spaced(opinion.correction) for opinion in opinions}) <= 1
     )
 
 
@@ -29,6 +31,10 @@ def joint(opinions: Sequence[Opinion]) -> Opinion:
         if all(_folded(other.answers.get(key)) == _folded(answer) for other in opinions)
     }
     return Opinion(shared, first.correction)
+
+
+def _spaced(correction: str | None) -> str | None:
+    return None if correction is None else " ".join(unicodedata.normalize("NFKC", correction).split())
 
 
 def _folded(answer: Any) -> Any:

@@ -93,13 +93,13 @@ def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], corr
         if key not in known
     ]
     read: Answers = {}
-    text = correction or None
+    text = _said(correction)
     for question in questions:
         key = question["key"]
         try:
             value = _read_answer(question, answers.get(key))
             if question["type"] == "correction":
-                text = value = _one_correction(text, value)
+                text = value = _one_correction(text, _said(value))
             if value is not None and not _is_asked(question, read):
                 raise UnfitError(f"is not asked where {_condition(question)} does not hold; leave it out")
         except UnfitError as flaw:
@@ -358,6 +358,11 @@ def _flaws_of_quality(questions: Sequence[Question], quality: Mapping[str, Any])
 
 def _read_answer(question: Question, answer: Any) -> Any:
     return None if answer is None else KINDS[question["type"]].read(question, answer)
+
+
+def _said(text: str | None) -> str | None:
+    """A correction of nothing but space says nothing."""
+    return text if text is not None and text.strip() else None
 
 
 def _one_correction(sent: str | None, answered: str | None) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core.fields import Whole
 from core.rest import StrictSerializer
 from prompts import names
 from reviews.models import Part, SamplingRule
@@ -40,15 +41,6 @@ class Name(Words):
         if not names.is_name(name, LONGEST_NAME):
             raise serializers.ValidationError(f"is {name[:40]!r}; use A-Z, a-z, 0-9, full stop, _ and -")
         return name
-
-
-class Whole(serializers.IntegerField):
-    """A whole number; texts and 1.0 are not taken for one."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class Share(serializers.FloatField):

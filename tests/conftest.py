@@ -132,9 +132,7 @@ class alone:  # noqa: N801 # reads as a word: `with alone("redis")`
 
 def _empty_redis(url: str) -> str:
     with kombu.Connection(url) as connection:
-        channel: Any = (
-            connection.default_channel
-        )  # the Redis transport's, which kombu's types do not tell apart
+        channel: Any = connection.default_channel  # the Redis transport's, which kombu's types do not tell apart
         channel.client.flushdb()
     return url
 
@@ -142,7 +140,7 @@ def _empty_redis(url: str) -> str:
 def _empty_rabbitmq(url: str) -> str:
     with kombu.Connection(url) as connection:
         channel: Any = connection.default_channel  # the AMQP transport's
-        for queue in ("celery", "ratchet"):
+        for queue in ("celery", "ratchet", "runs"):
             channel.queue_delete(queue)
     return url
 

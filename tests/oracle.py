@@ -1,9 +1,8 @@
 """A model server that knows every answer, in a process of its own: `question 7` is answered by `answer 7`.
 
 Run as a file with the standard library alone. It prints its port, then serves `/v1/chat/completions` until it is
-killed. Each call is a line of its log (question, tab, Idempotency-Key) before it is answered, so that calls can be counted
-whatever dies meanwhile.
-A question with the word `poison` never gets an answer: its connection is cut.
+killed. Each call is a line of its log (question, tab, Idempotency-Key) before it is answered, so that calls can be
+counted whatever dies meanwhile. A question with the word `poison` never gets an answer: its connection is cut.
 """
 
 import argparse

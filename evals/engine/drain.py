@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from django.db import DataError, IntegrityError
 
 from core import clock
+from evals.engine import share
 from evals.engine.clerk import Clerk
 from evals.engine.heartbeat import Heartbeat
 from evals.engine.share import Share
@@ -30,6 +31,8 @@ from evals.targets import Answer, Question, Target
 logger = logging.getLogger(__name__)
 
 CLAIMING_S = 60.0
+# Where another run has work and nobody at it, a visit ends after this long: no project may starve another.
+POLITE_AFTER_S = 5.0
 # An answer waits this long for others to be stored with it. With the round itself it stays below 200 ms.
 FLUSH_S = 0.1
 # Between two rounds, even where slots stand empty.
@@ -67,6 +70,7 @@ class Drain:
     loop: asyncio.AbstractEventLoop = field(init=False)
     stirred: asyncio.Event = field(init=False)
     claims_until: float = field(init=False)
+    polite_at: float = field(init=False)
     round_at: float = field(init=False)
     share_at: float = field(init=False)
     claim_at: float = field(init=False)
@@ -77,6 +81,7 @@ class Drain:
         self.stirred = asyncio.Event()
         self.round_at = self.share_at = self.claim_at = self.loop.time()
         self.claims_until = self.loop.time() + self.claiming_s
+        self.polite_at = self.loop.time() + POLITE_AFTER_S
         with self.heartbeat:
             try:
                 await self._rounds()
@@ -92,7 +97,6 @@ class Drain:
             if not self.in_flight and not self.answers and not await self._may_go_on():
                 break
             await self._until_worth_a_round()
-        await self._give_up_ready()
         await self.clerk.run(self.share.release)
 
     # --- a round ------------------------------------------------------------------------------------------------------
@@ -133,9 +137,7 @@ class Drain:
             self._store_singly(batch, now, error)
             return
         if len(stored) < len(batch):
-            logger.warning(
-                "%d answers came after their lease had ended and were dropped", len(batch) - len(stored)
-            )
+            logger.warning("%d answers came after their lease had ended and were dropped", len(batch) - len(stored))
 
     def _store_singly(self, batch: Sequence[Finished], now: dt.datetime, error: Exception) -> None:
         """One answer that the database refuses costs one result, not its whole batch."""
@@ -156,6 +158,8 @@ class Drain:
         want = in_use + len(self.ready) if self.is_dry or self._is_leaving() else self.share.run_width
         self.width = self.share.renew(in_use=in_use, want=max(want, 1))
         self.share_at = self.loop.time() + self.share.pause_s
+        if self.loop.time() > self.polite_at and share.runs_without_visitor(now=clock.now()):
+            self.claims_until = self.loop.time()
 
     def _wanted(self) -> int:
         """How many to claim now: the free slots, and what will be free before the next round (Little's law)."""
@@ -173,13 +177,13 @@ class Drain:
 
     async def _until_worth_a_round(self) -> None:
         """Returns when there is something to store, to claim or to renew that is worth a transaction."""
+        if self._is_leaving():
+            await self._give_up_ready()
         while (wait := self._next_round_at() - self.loop.time()) > 0:
             self.stirred.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self.stirred.wait()
-        if self._is_leaving():
-            await self._give_up_ready()
 
     def _next_round_at(self) -> float:
         moments = [self.share_at]
@@ -195,9 +199,10 @@ class Drain:
 
     async def _may_go_on(self) -> bool:
         """With nothing in hand: whether to stay, after waiting for the next row that can be claimed in our time."""
-        left = self.claims_until - self.loop.time()
-        if left <= 0 or self.ready:
-            return left > 0
+        if self.ready:
+            return True
+        if (left := self.claims_until - self.loop.time()) <= 0:
+            return False
         moment = await self.clerk.run(lambda: work.next_moment(self.run.pk, now=clock.now()))
         if moment is None or (wait := (moment - clock.now()).total_seconds()) > left:
             return False
@@ -276,7 +281,7 @@ def question_key(run: Run, result_id: int) -> str:
 
 
 def retry_pause(attempt: int, retry_after: float | None) -> dt.timedelta:
-    """What the other side asked for (a minute at most), else 0.5–1 s, doubled after every attempt; jittered."""
+    """What the other side asked for (a minute at most), else about a second, doubled after every attempt; jittered."""
     asked = 2.0 ** (attempt - 1) if retry_after is None else min(retry_after, LONGEST_RETRY_S)
     jitter = random.uniform(0.5, 1) if retry_after is None else random.uniform(1, 1.1)  # noqa: S311 # no secret
     return dt.timedelta(seconds=asked * jitter)

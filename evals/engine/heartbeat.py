@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterable
+from typing import Self
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -26,7 +27,7 @@ class Heartbeat:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "Heartbeat":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connections import queries as connections
@@ -12,7 +13,7 @@ from connections.queries import Endpoint
 from core import clock, outbound
 from core.problems import Problem
 from evals.engine.drain import CLAIMING_S, Drain
-from evals.engine.share import Share, width_key
+from evals.engine.share import Share, visitors, width_key
 from evals.models import Run
 from evals.scorers import Panel
 from evals.services import runs, work
@@ -24,19 +25,29 @@ from prompts.rendering import Serving
 logger = logging.getLogger(__name__)
 
 
-def drain(run_id: int, *, claiming_s: float = CLAIMING_S) -> bool:
-    """What this process could do for the run in a minute is stored; says whether rows are left that could be claimed.
+def drain(run_id: int, *, call_others: Callable[[int], None] = lambda n: None, claiming_s: float = CLAIMING_S) -> bool:
+    """What this process could do for the run in a minute is stored; says whether rows are left to claim.
 
     A run whose rows are all finished is concluded, and so are runs that waited to be compared with it. A repeat, or
     a visit to a run that is paused, over or gone, finds nothing to do.
+
+    Args:
+        run_id: of the run.
+        call_others: told how many living workers are not at work on the run yet.
+        claiming_s: for how long new work is claimed.
     """
-    run = Run.objects.select_related("revision", "connection").filter(pk=run_id).first()
+    run = Run.objects.select_related("revision").filter(pk=run_id).first()
     if run is None or not work.start(run, now=clock.now()):
         return False
-    if run.target_kind == Run.TargetKind.PROMPT and work.next_moment(run_id, now=clock.now()) is not None:
-        _visit(run, claiming_s)
+    casting = _casting(run) if work.next_moment(run_id, now=clock.now()) is not None else None
+    if casting is not None:
+        share = casting.share(run)
+        share.arrive()
+        call_others(n_missing(run_id))
+        asyncio.run(_drained(run, casting, share, claiming_s))
     conclude(run_id)
-    return work.has_work(run_id, now=clock.now())
+    # Where nobody can answer yet, the sweep comes back; a bell would be rung without end.
+    return casting is not None and work.has_work(run_id, now=clock.now())
 
 
 def conclude(run_id: int) -> None:
@@ -53,7 +64,7 @@ def n_missing(run_id: int) -> int:
     now = clock.now()
     if not work.has_work(run_id, now=now):
         return 0
-    visiting = {worker_of(holder) for holder in allowances.holders(width_key(run_id), now=now)}
+    visiting = {worker_of(holder) for holder in visitors(run_id, now=now)}
     return max(0, max(1, heartbeats.n_alive("worker", now=now)) - len(visiting))
 
 
@@ -74,33 +85,32 @@ class Casting:
     serving: Serving
     endpoint: Endpoint
 
-
-def _visit(run: Run, claiming_s: float) -> None:
-    try:
-        casting = _casting(run)
-    except Problem as problem:
-        if problem.retry_after is None:
-            work.fail_waiting(run, reason=problem.detail, now=clock.now())
-        logger.warning("run %d cannot be worked on: %s", run.pk, problem.detail)
-        return
-    asyncio.run(_drained(run, casting, claiming_s))
-
-
-def _casting(run: Run) -> Casting:
-    assert run.revision is not None, "held by the constraint run_prompt_target_has_revision"  # noqa: S101
-    model = run.model or run.revision.model
-    return Casting(prompts.serving(run.revision), connections.resolve(run.project_id, model))
-
-
-async def _drained(run: Run, casting: Casting, claiming_s: float) -> None:
-    endpoint = casting.endpoint
-    async with outbound.client() as client:
-        target = PromptTarget(casting.serving, endpoint, client)
-        share = Share(
+    def share(self, run: Run) -> Share:
+        """What this visit may hold of the run's and the endpoint's width."""
+        widest = self.endpoint.concurrency
+        return Share(
             holder=_visitor(),
             run_id=run.pk,
-            endpoint_key=endpoint.allowance_key,
-            endpoint_width=endpoint.concurrency,
-            run_width=min(run.concurrency or endpoint.concurrency, endpoint.concurrency),
+            endpoint_key=self.endpoint.allowance_key,
+            endpoint_width=widest,
+            run_width=min(run.concurrency or widest, widest),
         )
+
+
+def _casting(run: Run) -> Casting | None:
+    """None where nobody can answer: then what waits has failed for that reason, or a later visit finds out."""
+    assert run.revision is not None, "held by the constraint run_prompt_target_has_revision"  # noqa: S101
+    try:
+        endpoint = connections.resolve(run.project_id, run.model or run.revision.model)
+        return Casting(prompts.serving(run.revision), endpoint)
+    except Problem as problem:
+        logger.warning("run %d cannot be worked on: %s", run.pk, problem.detail)
+        if problem.retry_after is None:
+            work.fail_waiting(run, reason=problem.detail, now=clock.now())
+        return None
+
+
+async def _drained(run: Run, casting: Casting, share: Share, claiming_s: float) -> None:
+    async with outbound.client() as client:
+        target = PromptTarget(casting.serving, casting.endpoint, client)
         await Drain(run, target, Panel(run.scorers), share, claiming_s).work()

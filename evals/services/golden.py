@@ -80,14 +80,15 @@ def add_cases(
     """The draft holds these cases, in a handful of statements; a repeat leaves all of them unchanged.
 
     A case whose key the draft knows replaces it where its content differs, but never its part: cases that
-    decide gates must not be tried out as `dev` first. Returns what was done, and an error for each row that
-    would move a part, or whose key stood earlier in the same import with other content.
+    decide gates must not be tried out as `dev` first. For the same reason a text has one part in its set, through
+    all versions and whatever its key. Returns what was done, and an error for each row that would move a part, whose
+    text stands under another part, or whose key stood earlier in the same import with other content.
     """
     with transaction.atomic():
         newest = _locked_newest(golden_set)
         once, twice = _once_each(rows)
         kept = _draft_rows(golden_set, [row.case.key for row in once])
-        cases, moved = _with_their_parts(once, kept)
+        cases, moved = _with_their_parts(once, kept, _parts_of_texts(golden_set, once))
         new = [case for case in cases if case.key not in kept]
         changed = [case for case in cases if case.key in kept and kept[case.key].content_hash != case.hash]
         _end([kept[case.key] for case in changed], newest)
@@ -96,15 +97,17 @@ def add_cases(
     return Added(newest + 1, len(new), len(changed), unchanged), [*twice, *moved]
 
 
-def add_verdicts(*, golden_set: GoldenSet, verdicts: Sequence[ExamVerdict], by: Actor, now: dt.datetime) -> Added:
+def add_verdicts(
+    *, golden_set: GoldenSet, verdicts: Sequence[ExamVerdict], by: Actor, now: dt.datetime
+) -> tuple[Added, list[FieldError]]:
     """The draft holds one case for each output that these verdicts settled, in the verdict's own part.
 
-    Of several verdicts on one output the one settled last counts; a later one replaces the case.
+    Of several verdicts on one output the one settled last counts; a later one replaces the case. Returns what
+    `add_cases` does; the index of an error counts the outputs in the order of their verdicts.
     """
     latest = {verdict.output_id: verdict for verdict in sorted(verdicts, key=lambda verdict: verdict.settled_at)}
     rows = (Taken(index, _case_of(verdict)) for index, verdict in enumerate(latest.values()))
-    done, _ = add_cases(golden_set=golden_set, rows=rows, by=by, now=now)
-    return done
+    return add_cases(golden_set=golden_set, rows=rows, by=by, now=now)
 
 
 def cut(*, golden_set: GoldenSet, by: Actor, now: dt.datetime) -> tuple[GoldenVersion, bool]:
@@ -157,17 +160,31 @@ def _draft_rows(golden_set: GoldenSet, keys: list[str]) -> dict[str, GoldenCase]
     return {row.key: row for row in rows.only("key", "content_hash", "first_version", "part")}
 
 
-def _with_their_parts(rows: list[Taken], kept: dict[str, GoldenCase]) -> tuple[list[CaseContent], list[FieldError]]:
-    """The cases, known ones with the part they have; an error for each that names another."""
+def _parts_of_texts(golden_set: GoldenSet, rows: list[Taken]) -> dict[str, str]:
+    """The part in which each of these texts stands, in the draft or any version, by its hash."""
+    found = golden_set.cases.filter(text_hash__in={row.case.text_hash for row in rows})
+    return dict(found.order_by("id").values_list("text_hash", "part"))
+
+
+def _with_their_parts(
+    rows: list[Taken], kept: dict[str, GoldenCase], parts: dict[str, str]
+) -> tuple[list[CaseContent], list[FieldError]]:
+    """The cases, known ones and known texts with the part they have; an error for each that names another."""
     cases, errors = [], []
     for row in rows:
-        known = kept.get(row.case.key)
-        if known is None or known.part == row.case.part:
-            cases.append(row.case)
-        elif row.case.is_dealt:
-            cases.append(replace(row.case, part=known.part))
+        known, case = kept.get(row.case.key), row.case
+        of_key = case.part if known is None else known.part
+        if case.is_dealt:
+            case = replace(case, part=parts.get(case.text_hash, case.part) if known is None else of_key)
+        elif case.part != of_key:
+            said = f"is {case.part}, but this case is {of_key}; a part never moves, send a new id"
+            errors.append(FieldError("part", said, index=row.index))
+            continue
+        of_text = parts.setdefault(case.text_hash, case.part)
+        if case.part == of_text:
+            cases.append(case)
         else:
-            said = f"is {row.case.part}, but this case is {known.part}; a part never moves, send a new id"
+            said = f"is {case.part}, but the text of {case.key[:60]!r} stands in part {of_text}; send it there"
             errors.append(FieldError("part", said, index=row.index))
     return cases, errors
 
@@ -187,6 +204,7 @@ def _insert(golden_set: GoldenSet, cases: list[CaseContent], *, first_version: i
                 golden_set=golden_set,
                 key=case.key,
                 content_hash=case.hash,
+                text_hash=case.text_hash,
                 input=case.input,
                 variables=case.variables,
                 expected=case.expected,

@@ -106,15 +106,16 @@ def _n_new(version: GoldenVersion, since: int) -> int:
         return int(cursor.fetchone()[0])
 
 
-# What is expected may be corrected without making a case new: what was looked at is the question.
+# What is expected, or how a text is written, may be corrected without making a case new: what was looked at is
+# the question.
 # EXCEPT hashes both sides once, whatever the planner knows of the tables.
 NEW_CASES = """
 SELECT count(*) FROM (
-    SELECT input, variables FROM evals_goldencase
+    SELECT text_hash FROM evals_goldencase
     WHERE golden_set_id = %(set)s AND part = 'gate' AND first_version <= %(number)s
       AND (last_version IS NULL OR last_version >= %(number)s)
     EXCEPT
-    SELECT input, variables FROM evals_goldencase
+    SELECT text_hash FROM evals_goldencase
     WHERE golden_set_id = %(set)s AND part = 'gate' AND first_version <= %(since)s
       AND (last_version IS NULL OR last_version >= %(since)s)
 ) AS fresh

@@ -14,11 +14,10 @@ from evals.services import policies
 from projects.models import Project
 from prompts import queries as prompts
 from prompts.content import digest
-from prompts.models import Label, Prompt, Revision
+from prompts.models import PRODUCTION, Label, Prompt, Revision
 
-PRODUCTION = "production"
 # What a policy decides; who names a policy may name none of these.
-DECIDED_BY_POLICY = ("golden_set", "version", "part", "scorers", "baseline", "gate")
+DECIDED_BY_POLICY = ("golden_set", "version", "part", "scorers", "trials", "seed", "baseline", "gate")
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ class RunRequest:
     version: int | None = None
     part: str | None = None
     scorers: Sequence[Mapping[str, Any]] | None = None
-    trials: int = 1
+    trials: int | None = None
     concurrency: int | None = None
     baseline: str | None = None
     gate: Mapping[str, Any] | None = None
     policy: str | None = None
     budget_calls: int | None = None
-    seed: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class Plan:
     version: GoldenVersion
     part: str
     scorers: list[dict[str, Any]]
-    trials: int
-    seed: int
+    trials: int = 1
+    seed: int = 0
     concurrency: int | None = None
     budget_calls: int | None = None
     answerer: Answerer | None = None
@@ -142,8 +141,6 @@ def _plan_by_policy(request: RunRequest, project: Project) -> Plan:
         version=_newest(policy.golden_set),
         part=policy.part,
         scorers=policy.scorers,
-        trials=request.trials,
-        seed=request.seed,
         concurrency=request.concurrency,
         budget_calls=request.budget_calls,
         answerer=answerer,
@@ -174,8 +171,8 @@ def _plan_freely(request: RunRequest, project: Project) -> Plan:
         version=_version(project, request),
         part=_part(request.part),
         scorers=policies.checked_scorers(request.scorers or []),
-        trials=request.trials,
-        seed=request.seed,
+        trials=1 if request.trials is None else request.trials,
+        seed=request.seed or 0,
         concurrency=request.concurrency,
         budget_calls=request.budget_calls,
         demand=_demand(request),
@@ -241,6 +238,9 @@ def _demand(request: RunRequest) -> Demand | None:
     if asked is None:
         return None if request.baseline is None else Demand()
     demand = Demand(**asked)
+    policies.check_share("gate.margin", demand.margin)
+    if demand.floor is not None:
+        policies.check_floor("gate.floor", demand.floor)
     if demand.kind == gate.FLOOR and demand.floor is None:
         raise Invalid(FieldError("gate.floor", "is missing; a gate of kind floor needs one, as 0.8"))
     if demand.kind != gate.FLOOR and request.baseline is None:

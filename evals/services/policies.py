@@ -106,15 +106,37 @@ def checked_scorers(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if scorers.key(stored) in found:
             raise Invalid(FieldError(place, "stands earlier in the list; send each scorer once"))
         if "margin" in spec:
-            stored["margin"] = _share(f"{place}.margin", spec["margin"])
+            stored["margin"] = check_share(f"{place}.margin", spec["margin"])
         found[scorers.key(stored)] = stored
     return list(found.values())
+
+
+def check_share(field: str, value: float) -> float:
+    """The value, which a margin or a share of errors may have.
+
+    Raises:
+        Invalid: naming the field; it is not from 0 up to but without 1.
+    """
+    if not (math.isfinite(value) and 0 <= value < 1):
+        raise Invalid(FieldError(field, f"is {value}; send a share from 0 up to but without 1"))
+    return float(value)
+
+
+def check_floor(field: str, value: float) -> float:
+    """The value, which a floor may have.
+
+    Raises:
+        Invalid: naming the field; it is not above 0 and below 1.
+    """
+    if not (math.isfinite(value) and 0 < value < 1):
+        raise Invalid(FieldError(field, f"is {value}; send a share above 0 and below 1"))
+    return float(value)
 
 
 def _stored(prompt: Prompt, terms: Terms) -> dict[str, Any]:
     """The checked terms by name."""
     _check_set(prompt, terms)
-    floor = None if terms.floor is None else _floor(terms.floor)
+    floor = None if terms.floor is None else check_floor("floor", terms.floor)
     if terms.kind == gate.FLOOR and floor is None:
         raise Invalid(FieldError("floor", "is missing; a policy of kind floor needs one, as 0.8"))
     return {
@@ -122,9 +144,9 @@ def _stored(prompt: Prompt, terms: Terms) -> dict[str, Any]:
         "part": terms.part,
         "scorers": checked_scorers(terms.scorers),
         "kind": terms.kind,
-        "margin": _share("margin", terms.margin),
+        "margin": check_share("margin", terms.margin),
         "floor": floor,
-        "max_error_share": _share("max_error_share", terms.max_error_share),
+        "max_error_share": check_share("max_error_share", terms.max_error_share),
         "looks": terms.looks,
     }
 
@@ -139,18 +161,6 @@ def _check_set(prompt: Prompt, terms: Terms) -> None:
         raise Invalid(FieldError("kind", f"is {terms.kind!r}; send one of {', '.join(gate.KINDS)}"))
     if not 1 <= terms.looks <= MOST_LOOKS:
         raise Invalid(FieldError("looks", f"is {terms.looks}; send 1 to {MOST_LOOKS}"))
-
-
-def _share(field: str, value: float) -> float:
-    if not (math.isfinite(value) and 0 <= value < 1):
-        raise Invalid(FieldError(field, f"is {value}; send a share from 0 up to but without 1"))
-    return float(value)
-
-
-def _floor(value: float) -> float:
-    if not (math.isfinite(value) and 0 < value < 1):
-        raise Invalid(FieldError("floor", f"is {value}; send a share above 0 and below 1"))
-    return float(value)
 
 
 def _insert(

@@ -1,9 +1,12 @@
 """Runs: made with all their work in one go, paused, cancelled, and concluded once nothing is left to do."""
 
 import datetime as dt
+import logging
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
 from core.problems import Conflict
 from evals import comparison, gate, queries, scorers
@@ -11,7 +14,7 @@ from evals.comparison import Sheet
 from evals.gate import Demand, Judgement
 from evals.models import Result, Run, Score
 from evals.scorers import Panel
-from evals.services import looks, planning
+from evals.services import looks, planning, work
 from evals.services.looks import Standing
 from evals.services.planning import Answerer, Plan, RunRequest
 from projects.access import Actor
@@ -19,6 +22,9 @@ from projects.access import Actor
 State = Run.State
 LIVE = (State.QUEUED, State.RUNNING)
 RESULTS_AT_ONCE = 2_000
+LONGEST_FAULT = 500
+
+logger = logging.getLogger(__name__)
 
 
 class WrongState(Conflict):
@@ -60,22 +66,17 @@ def conclude(run_id: int, *, now: dt.datetime) -> bool:
     Says whether this call did it. A repeat, a call too early and two at once do nothing more: the run's row
     is locked. Answers without a score (adopted or recorded ones) get it first; a look at nothing but errors is
     given back. For workers: it may resample.
+
+    A fault in scoring or judging ends the run as `failed`, names itself as the reason, and leaves the gate
+    inconclusive: it would come again at every attempt. The database's own errors pass, and are tried again.
     """
-    with transaction.atomic():
-        run = _locked(run_id)
-        if run is None or run.state not in LIVE or _is_unfinished(run):
-            return False
-        if run.baseline is not None and run.baseline.state in (*LIVE, State.PAUSED):
-            return False
-        _score_what_is_missing(run)
-        sheet = queries.sheet(run)
-        run.scores = _figures(run, sheet)
-        run.gate = None if run.gate_asked is None else _judged(run, sheet).as_dict()
-        run.state, run.reason = _final_state(run, sheet)
-        run.started_at, run.ended_at = run.started_at or now, now
-        run.save(update_fields=["scores", "gate", "state", "reason", "started_at", "ended_at"])
-        looks.give_back(run=run, now=now)
-    return True
+    try:
+        return _conclude(run_id, now)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        logger.exception("run %d could not be scored and judged", run_id)
+        return _fail(run_id, fault, now)
 
 
 def cancel(*, run: Run, by: Actor, now: dt.datetime) -> Run:
@@ -129,6 +130,48 @@ def _move(run: Run, *, from_states: tuple[State, ...], to: State, verb: str, alr
     return locked
 
 
+def spend(*, run: Run, now: dt.datetime) -> None:
+    """The run has served a release and is evidence for no other. A repeat keeps the first moment."""
+    Run.objects.filter(pk=run.pk, spent_at=None).update(spent_at=now)
+
+
+def _conclude(run_id: int, now: dt.datetime) -> bool:
+    with transaction.atomic():
+        run = _locked(run_id)
+        if run is None or run.state not in LIVE or _is_unfinished(run):
+            return False
+        if run.baseline is not None and run.baseline.state in (*LIVE, State.PAUSED):
+            return False
+        _score_what_is_missing(run)
+        sheet = queries.sheet(run)
+        run.scores = _figures(run, sheet)
+        run.gate = None if run.gate_asked is None else _judged(run, sheet).as_dict()
+        run.state, run.reason = _final_state(run, sheet)
+        _end(run, now)
+    return True
+
+
+def _fail(run_id: int, fault: Exception, now: dt.datetime) -> bool:
+    """The run is over without scores of its own; says whether this call ended it."""
+    said = work.storable(f"{type(fault).__name__}: {fault}")[:LONGEST_FAULT]
+    reason = f"its answers could not be scored and judged, {said}"
+    with transaction.atomic():
+        run = _locked(run_id)
+        if run is None or run.state not in LIVE:
+            return False
+        if run.gate_asked is not None:
+            run.gate = gate.undecided(reason, _demand(run)).as_dict()
+        run.state, run.reason = State.FAILED, reason
+        _end(run, now)
+    return True
+
+
+def _end(run: Run, now: dt.datetime) -> None:
+    run.started_at, run.ended_at = run.started_at or now, now
+    run.save(update_fields=["scores", "gate", "state", "reason", "started_at", "ended_at"])
+    looks.give_back(run=run, now=now)
+
+
 def _reserved(plan: Plan) -> Standing:
     looks.lock(plan.version.golden_set_id)
     limit = None if plan.policy is None else plan.policy.looks
@@ -145,8 +188,9 @@ def _spent(plan: Plan, by: Actor, now: dt.datetime) -> Run:
 
 
 def _standing_run(plan: Plan, answerer: Answerer, by: Actor) -> Run | None:
-    """A run of the active revision that was made from the very same recipe, done or on its way."""
-    found = Run.objects.filter(project=by.project, recipe_hash=plan.recipe_hash(answerer))
+    """A run of the active revision from the very same recipe, done or on its way, in which no answer errored."""
+    errors = Result.objects.filter(run=OuterRef("pk"), state=Result.State.FAILED)
+    found = Run.objects.filter(~Exists(errors), project=by.project, recipe_hash=plan.recipe_hash(answerer))
     done = found.filter(state=State.DONE)
     live = found.filter(state__in=LIVE, reuses_results=True)
     return done.order_by("-id").first() or live.order_by("-id").first()
@@ -273,13 +317,12 @@ def _figures(run: Run, sheet: Sheet) -> dict[str, Any]:
 
 
 def _judged(run: Run, candidate: Sheet) -> Judgement:
-    asked = dict(run.gate_asked or {})
-    no_baseline = asked.pop("no_baseline", "")
+    no_baseline = (run.gate_asked or {}).get("no_baseline", "")
     baseline = run.baseline
     if baseline is not None and baseline.state in (State.CANCELLED, State.FAILED):
         no_baseline, baseline = f"the baseline, run {baseline.pk}, was {baseline.state}", None
     return gate.judge(
-        Demand(**asked),
+        _demand(run),
         Panel(run.scorers).scorers,
         candidate=candidate,
         baseline=None if baseline is None else queries.sheet(baseline, keys=list(candidate.values)),
@@ -289,6 +332,11 @@ def _judged(run: Run, candidate: Sheet) -> Judgement:
         may_stand_alone=run.baseline is None,
         seed=run.seed,
     )
+
+
+def _demand(run: Run) -> Demand:
+    asked = run.gate_asked or {}
+    return Demand(**{name: value for name, value in asked.items() if name != "no_baseline"})
 
 
 def _final_state(run: Run, sheet: Sheet) -> tuple[State, str]:

@@ -213,9 +213,7 @@ def _active() -> Any:
 
 def _lease(run_id: int, n: int, worker: str, now: dt.datetime) -> list[Work]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            CLAIM, {"run": run_id, "now": now, "n": n, "until": now + lease(), "worker": worker[:200]}
-        )
+        cursor.execute(CLAIM, {"run": run_id, "now": now, "n": n, "until": now + lease(), "worker": worker[:200]})
         return sorted((_work(*row) for row in cursor.fetchall()), key=lambda work: work.result_id)
 
 
@@ -260,9 +258,7 @@ def _score_columns(batch: Sequence[Finished]) -> list[list[Any]]:
     return _columns(rows, 4)
 
 
-def _null_score_columns(
-    failed: Mapping[int, Sequence[int]], specs: Mapping[int, Any], reason: str
-) -> list[list[Any]]:
+def _null_score_columns(failed: Mapping[int, Sequence[int]], specs: Mapping[int, Any], reason: str) -> list[list[Any]]:
     """A null score of every scorer of its run for each failed result, the results given by run."""
     rows = (
         (result_id, scorer, score.value, score.reason)

@@ -222,9 +222,7 @@ def _host_faults(hosts: tuple[str, ...]) -> list[str]:
     if not hosts:
         return ["ALLOWED_HOSTS is missing; name the hosts this site answers for, separated by commas"]
     if any("*" in host for host in hosts):
-        return [
-            "ALLOWED_HOSTS contains `*`, which answers for any host; name them (`.example.org`: subdomains)"
-        ]
+        return ["ALLOWED_HOSTS contains `*`, which answers for any host; name them (`.example.org`: subdomains)"]
     return []
 
 
@@ -238,9 +236,7 @@ def _database_faults(url: str) -> list[str]:
 
 def _broker_faults(url: str) -> list[str]:
     if not url:
-        return [
-            "CELERY_BROKER_URL is missing; write rediss://:password@host:6379/0 or amqps://user:password@host//"
-        ]
+        return ["CELERY_BROKER_URL is missing; write rediss://:password@host:6379/0 or amqps://user:password@host//"]
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "redis+socket":
         return []

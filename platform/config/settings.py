@@ -191,7 +191,10 @@ CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_DEFAULT_QUEUE = "ratchet"
-CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum" if ENVIRONMENT.celery_broker_url.startswith("amqp") else None
+if ENVIRONMENT.celery_broker_url.startswith("amqp"):
+    CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = "quorum"
+# A run may hold a worker for a minute and a slow model for longer; a worker for errands alone hears the rest.
+CELERY_TASK_ROUTES = {"evals.tasks.drain": {"queue": "runs"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -202,7 +205,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A request that rings a bell must not wait for a broker that is away (by default it would for 6 s).
-    "max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.05,
+    "interval_max": 0.1,
     **(
         {"confirm_publish": True}
         if ENVIRONMENT.celery_broker_url.startswith("amqp")

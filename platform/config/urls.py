@@ -3,12 +3,14 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from config import views
 from core import rest
 from core.problems import Missing
 
 
+@csrf_exempt
 def no_such_endpoint(request: HttpRequest, rest_of_path: str) -> HttpResponse:
     """Below `/api/` even an unknown path answers with problem details."""
     return rest.bare_answer(Missing("endpoint"))

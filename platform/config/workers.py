@@ -5,6 +5,7 @@ lost. A worker whose broker connection came back but which hears nothing any mor
 way to heal itself: it ends, and whoever started it starts it again.
 """
 
+import functools
 import importlib
 import logging
 import os
@@ -99,13 +100,17 @@ class Sweeper(threading.Thread):
         """One sign of life and one sweep of each room; none of them keeps the others from theirs."""
         _attempt(_beat)
         for sweep in settings.SWEEPS:
-            _attempt(import_string(sweep))
+            _attempt(functools.partial(_swept, sweep))
         # A fork may come at any moment, and no child should inherit a connection in use.
         _attempt(connection.close)
 
 
 def _beat() -> None:
     heartbeats.beat(name(), kind="worker", now=clock.now())
+
+
+def _swept(path: str) -> None:
+    import_string(path)()
 
 
 def _attempt(step: Callable[[], object]) -> None:

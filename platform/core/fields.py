@@ -1,5 +1,6 @@
 """Fields of request bodies that take a value as it was sent, never something that could be made into one."""
 
+import math
 from typing import Any
 
 from rest_framework import serializers
@@ -22,5 +23,14 @@ class Whole(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         if type(data) is not int:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Number(serializers.FloatField):
+    """A finite number, not one in a string."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if type(data) not in (int, float) or not math.isfinite(data):
             self.fail("invalid")
         return super().to_internal_value(data)

@@ -18,14 +18,14 @@ class Refused(Exception):
     def __init__(self, response: httpx2.Response) -> None:
         self.status = response.status_code
         self.problem = _problem_in(response)
-        super().__init__(
-            f"{response.request.method} {response.request.url.path}: {self.status}, {self.reason}"
-        )
+        super().__init__(f"{response.request.method} {response.request.url.path}: {self.status}, {self.reason}")
 
     @property
     def reason(self) -> str:
         """The problem in one line, with the fields it names."""
         named = [f"{error.get('field')}: {error.get('message')}" for error in self.problem.get("errors", [])]
+        if reasons := self.problem.get("reasons"):
+            return str(reasons[0])
         return "; ".join([str(self.problem.get("detail") or self.problem.get("title")), *named])
 
 
@@ -64,9 +64,7 @@ class Ratchet:
 
     def add_rule(self, *, queue: str, prompt: str, rate: float) -> None:
         """Draw this share of the prompt's outputs into the queue."""
-        self._post(
-            f"queues/{queue}/rules", {"kind": "probability", "rate": rate, "filter": {"prompt": prompt}}
-        )
+        self._post(f"queues/{queue}/rules", {"kind": "probability", "rate": rate, "filter": {"prompt": prompt}})
 
     def add_prompt(self, *, name: str, description: str) -> None:
         """A prompt, still without a revision."""
@@ -81,9 +79,7 @@ class Ratchet:
             "parameters": {"temperature": 0},
             "context": list(examples),
         }
-        answer = self._post(
-            f"prompts/{prompt}/revisions", {**body, "selection": {"strategy": "similar", "k": k}}
-        )
+        answer = self._post(f"prompts/{prompt}/revisions", {**body, "selection": {"strategy": "similar", "k": k}})
         return int(answer["number"])
 
     def set_parts(self, *, prompt: str, parts: Mapping[str, int]) -> None:

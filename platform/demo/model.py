@@ -40,9 +40,7 @@ def serve(port: int, host: str = "127.0.0.1", api_key: str | None = None) -> Non
         host: address to listen on.
         api_key: when given, requests without this bearer key are answered 401.
     """
-    uvicorn.run(
-        application(api_key), host=host, port=port, lifespan="off", access_log=False, log_level="warning"
-    )
+    uvicorn.run(application(api_key), host=host, port=port, lifespan="off", access_log=False, log_level="warning")
 
 
 # --- the learner ---
@@ -106,9 +104,7 @@ def cosine_up_to_the_question(
 class Refusal(Exception):
     """A request that is answered with an OpenAI-style error instead of a completion."""
 
-    def __init__(
-        self, status: HTTPStatus, message: str, *, param: str | None = None, code: str | None = None
-    ) -> None:
+    def __init__(self, status: HTTPStatus, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = status, message, param, code
 
@@ -149,23 +145,17 @@ def parsed(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}. Send a JSON object."
-        ) from error
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {error}. Send a JSON object.") from error
     if not isinstance(request, dict):
         raise Refusal(HTTPStatus.BAD_REQUEST, f"The body is a JSON {kind(request)}; send an object.")
     model = request.get("model")
     if not isinstance(model, str):
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, f"model: expected a string, found {kind(model)}.", param="model"
-        )
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"model: expected a string, found {kind(model)}.", param="model")
     if model != MODEL:
         message = f"model: {model!r} does not exist here; the only model is {MODEL!r}."
         raise Refusal(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_found")
     if request.get("stream"):
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, "stream: answers are not streamed here; leave it out.", param="stream"
-        )
+        raise Refusal(HTTPStatus.BAD_REQUEST, "stream: answers are not streamed here; leave it out.", param="stream")
     return request
 
 
@@ -181,20 +171,14 @@ def conversation(messages: object) -> list[tuple[str, str]]:
 def role_and_text(message: object, param: str) -> tuple[str, str]:
     """One message; its content is a string or an array of text parts."""
     if not isinstance(message, dict):
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, f"{param}: expected an object, found {kind(message)}.", param=param
-        )
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"{param}: expected an object, found {kind(message)}.", param=param)
     role, content = message.get("role"), message.get("content")
     if not isinstance(role, str):
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, f"{param}.role: expected a string, found {kind(role)}.", param=param
-        )
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"{param}.role: expected a string, found {kind(role)}.", param=param)
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not isinstance(parts, list) or not all(is_text_part(part) for part in parts):
         expected = "expected a string or an array of text parts"
-        raise Refusal(
-            HTTPStatus.BAD_REQUEST, f"{param}.content: {expected}, found {kind(content)}.", param=param
-        )
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"{param}.content: {expected}, found {kind(content)}.", param=param)
     return role, "".join(part["text"] for part in parts)
 
 
@@ -206,9 +190,7 @@ def is_text_part(part: object) -> bool:
 def examples_in(texts: Sequence[tuple[str, str]]) -> list[Example]:
     """Every user message that an assistant message follows at once."""
     turns = pairwise(texts)
-    return [
-        Example(said, reply) for (one, said), (other, reply) in turns if (one, other) == ("user", "assistant")
-    ]
+    return [Example(said, reply) for (one, said), (other, reply) in turns if (one, other) == ("user", "assistant")]
 
 
 def completion(answer: str, *, n_prompt_tokens: int) -> dict[str, Any]:

@@ -116,9 +116,7 @@ def shown(figure: Json | None, sign: str = "") -> str:
         return "—"
     if figure["value"] is None:
         return f"— ({figure['reason']})"
-    interval = (
-        f" [{figure['low']:{sign}.2f}, {figure['high']:{sign}.2f}]" if figure["low"] is not None else ""
-    )
+    interval = f" [{figure['low']:{sign}.2f}, {figure['high']:{sign}.2f}]" if figure["low"] is not None else ""
     level = f" at {figure['level']:.1%}" if interval and figure["level"] != 0.95 else ""
     return f"{figure['value']:{sign}.3f}{interval}{level} n={figure['n']}"
 
@@ -205,16 +203,12 @@ class Player:
         """The accuracy of what is in production now, and its difference to the start on the same cases."""
         run = self._measure(version, baseline=start.run)
         difference = run["gate"]["difference"]
-        return Round(
-            "end", accuracy=_accuracy(run), difference=difference, run=run["id"], outcome="beside start"
-        )
+        return Round("end", accuracy=_accuracy(run), difference=difference, run=run["id"], outcome="beside start")
 
     def _measure(self, version: int, baseline: int | None = None) -> Json:
         name = self.scenario.prompt
         return self._finished_run(
-            self.engineer.run_of_label(
-                prompt=name, label=LABEL, golden_set=name, version=version, baseline=baseline
-            )
+            self.engineer.run_of_label(prompt=name, label=LABEL, golden_set=name, version=version, baseline=baseline)
         )
 
     # --- one round ---
@@ -249,9 +243,7 @@ class Player:
             if n_new := self.reviewer.review_all():
                 n_reviews, moved_at = n_reviews + n_new, time.monotonic()
             elif time.monotonic() - moved_at > PATIENCE_S:
-                raise TimeoutError(
-                    f"{self.reviewer.queue}: {n_reviews} of {n_outputs} outputs came to review"
-                )
+                raise TimeoutError(f"{self.reviewer.queue}: {n_reviews} of {n_outputs} outputs came to review")
             else:
                 time.sleep(PAUSE_S)
         return n_reviews

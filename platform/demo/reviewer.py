@@ -57,9 +57,7 @@ class ScriptedReviewer:
         if (output == right) != self._errs_on(text):
             return Judgement(is_correct=True)
         # Where the reviewer errs on a right output, it believes in some other intent.
-        believed = (
-            right if output != right else self._following(right, len(set(self.answer_key.values())) // 2)
-        )
+        believed = right if output != right else self._following(right, len(set(self.answer_key.values())) // 2)
         return Judgement(is_correct=False, correction=self._permuted(believed, output))
 
     def _review_next(self) -> bool:

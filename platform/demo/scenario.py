@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from demo import traffic
 from demo.traffic import Message
 
-CLASSIFY = (
-    "You sort messages to a support desk. Answer with the name of the one intent that fits, and nothing else."
-)
+CLASSIFY = "You sort messages to a support desk. Answer with the name of the one intent that fits, and nothing else."
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Every write of the loop's way back: verdicts of part `teach` become candidate revisions."""
 
 import datetime as dt
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from core.problems import Conflict, Problem
 from core.similarity import folding
@@ -13,12 +14,12 @@ from projects import access
 from projects.access import Actor
 from prompts import queries as prompts
 from prompts import services as prompt_services
-from prompts.content import ContextLine, Kind
-from prompts.models import ContextItem, Prompt, Revision
+from prompts.content import LONGEST_TEXT, ContextLine, Kind
+from prompts.models import PRODUCTION, ContextItem, Prompt, Revision
 from reviews import queries as reviews
 from reviews.queries import TeachingVerdict
 
-PRODUCTION = "production"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class _Draft:
 
 def propose(*, prompt: Prompt, kind: str, by: Actor, now: dt.datetime) -> Proposal:
     """A proposal is being built for the prompt; one that is being built already is returned instead."""
-    try:
-        with transaction.atomic():
-            return Proposal.objects.create(prompt=prompt, kind=kind, created_at=now, created_by=by.name)
-    except IntegrityError:
-        return Proposal.objects.get(prompt=prompt, kind=kind, state=Proposal.State.BUILDING)
+    with transaction.atomic():
+        # One asks at a time, so that what is being built stays so until it was looked at.
+        Prompt.objects.select_for_update(no_key=True).get(pk=prompt.pk)
+        standing = Proposal.objects.filter(prompt=prompt, kind=kind, state=Proposal.State.BUILDING).first()
+        return standing or Proposal.objects.create(prompt=prompt, kind=kind, created_at=now, created_by=by.name)
 
 
 def build(*, proposal_id: int, now: dt.datetime) -> None:
@@ -62,6 +63,14 @@ def _finish(proposal: Proposal, now: dt.datetime) -> None:
             made = _make(proposal, now)
     except Problem as problem:
         made = {"state": Proposal.State.FAILED, "reason": str(problem)}
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the sweep comes back
+    except Exception as fault:
+        logger.exception("proposal %d could not be built", proposal.pk)
+        made = {
+            "state": Proposal.State.FAILED,
+            "reason": f"a fault of this server ({type(fault).__name__}); see its log",
+        }
     Proposal.objects.filter(pk=proposal.pk).update(built_at=now, **made)
 
 
@@ -94,8 +103,7 @@ def _base_of(prompt: Prompt) -> Revision | None:
 
 def _draft(base: Revision, verdicts: list[TeachingVerdict]) -> _Draft:
     """The base's context with the corrections in it; `taught` holds those that are new."""
-    usable = (verdict for verdict in verdicts if verdict.input_text.strip() and verdict.correction.strip())
-    newest = {folding.fold(verdict.input_text): verdict for verdict in usable}
+    newest = {folding.fold(verdict.input_text): verdict for verdict in verdicts if _fits(verdict)}
     kept, known = [], set()
     for line in prompts.context_lines(base):
         folded = folding.fold(line.input) if line.kind == Kind.EXAMPLE else ""
@@ -104,11 +112,14 @@ def _draft(base: Revision, verdicts: list[TeachingVerdict]) -> _Draft:
             kept.append(line)
             known.add(folded)
     taught = [verdict for folded, verdict in newest.items() if folded not in known]
-    added = [
-        ContextLine(kind=Kind.EXAMPLE, input=verdict.input_text, output=verdict.correction)
-        for verdict in taught
-    ]
+    added = [ContextLine(kind=Kind.EXAMPLE, input=verdict.input_text, output=verdict.correction) for verdict in taught]
     return _Draft(context=kept + added, taught=taught)
+
+
+def _fits(verdict: TeachingVerdict) -> bool:
+    """Whether a context can hold it; one that is empty or too long must not keep the others out."""
+    texts = (verdict.input_text, verdict.correction)
+    return all(text.strip() and len(text) <= LONGEST_TEXT for text in texts)
 
 
 def _candidate(proposal: Proposal, base: Revision, draft: _Draft, now: dt.datetime) -> Revision:

@@ -13,9 +13,14 @@ class Handover(models.Model):
     project_id = models.BigIntegerField()
     ids = ArrayField(models.BigIntegerField())
     created_at = models.DateTimeField(db_default=Now())
+    # Set aside: what this consumer could not do anything with, and why; it keeps nobody else waiting.
+    parked_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True, db_default="")
 
     class Meta:
-        indexes = [models.Index(fields=["consumer", "id"], name="handover_oldest_first")]
+        indexes = [
+            models.Index(fields=["consumer", "id"], condition=models.Q(parked_at=None), name="handover_oldest_first")
+        ]
 
     def __str__(self) -> str:
         return f"{self.topic} of {len(self.ids)} for {self.consumer}"

@@ -54,7 +54,7 @@ def endpoint(**scopes: Scope) -> Callable[[View], Endpoint]:
         # `checked` asks for the scope itself, method by method.
         made = permission_classes([AllowAny])(made)
         made = authentication_classes([KeyAuthentication, MemberAuthentication])(made)
-        found = cast(Endpoint, api_view(list(scopes))(made))
+        found = cast(Endpoint, api_view([*scopes, *(["HEAD"] if "GET" in scopes else [])])(made))
         found.scopes = dict(scopes)
         return found
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from core.problems import FieldError, Invalid
-from projects.models import Membership, Project, User
+from projects.models import ApiKey, Membership, Project, User
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,18 @@ def member_with_email(project: Project, email: str) -> User:
     if user is None:
         raise Invalid(FieldError("user", f"{email!r} is no member of {project}; add the person first"))
     return user
+
+
+def live_key_named(project: Project, name: str) -> ApiKey:
+    """The live key of a project with this name.
+
+    Raises:
+        Invalid: there is none.
+    """
+    key = ApiKey.objects.live().filter(project=project, name=name).first()
+    if key is None:
+        raise Invalid(FieldError("name", f"{name!r} is the name of no live key of {project}"))
+    return key
 
 
 def projects_of(user: User) -> list[MyProject]:

@@ -5,6 +5,9 @@ from django.db import models
 
 from projects.models import Project
 
+# The label of what is served, where nothing else is named.
+PRODUCTION = "production"
+
 
 class PromptQuerySet(models.QuerySet["Prompt"]):
     def of(self, project_id: int) -> "PromptQuerySet":

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from core import clock
+from core import bells, clock
 from prompts import queries, services
 
 MOST_PER_SWEEP = 10
@@ -15,7 +15,7 @@ def build_index(revision_id: int) -> bool:
 
 
 @shared_task(name="prompts.tasks.sweep")
-def sweep() -> int:
-    """Index what a lost bell left waiting, oldest first; says how many revisions it took."""
-    waiting = queries.revisions_without_index(MOST_PER_SWEEP)
-    return sum(services.build_index(revision_id=revision_id, now=clock.now()) for revision_id in waiting)
+def sweep() -> None:
+    """Ring again for what a lost bell left waiting, oldest first; the work itself is for whoever hears it."""
+    for revision_id in queries.revisions_without_index(MOST_PER_SWEEP):
+        bells.ring("prompts.tasks.build_index", revision_id)

@@ -27,9 +27,7 @@ def releases(request: Request, name: str) -> Response:
     if request.method == "POST":
         return _release(request, prompt)
     paging.refuse_unknown(request, set())
-    return Response(
-        paging.page(request, queries.releases_of(prompt), lambda row: serializers.ReleaseShape(row).data)
-    )
+    return Response(paging.page(request, queries.releases_of(prompt), lambda row: serializers.ReleaseShape(row).data))
 
 
 @extend_schema(

@@ -32,9 +32,7 @@ class Release(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["label", "number"], name="release_number_once"),
-            models.UniqueConstraint(
-                fields=["label"], condition=models.Q(kind="initial"), name="release_initial_once"
-            ),
+            models.UniqueConstraint(fields=["label"], condition=models.Q(kind="initial"), name="release_initial_once"),
             models.CheckConstraint(
                 condition=models.Q(kind="initial", run=None, rolled_back=None)
                 | models.Q(kind="evidence", run__isnull=False, rolled_back=None)

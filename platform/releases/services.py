@@ -7,6 +7,7 @@ from django.db import transaction
 from core.problems import Conflict, FieldError, Invalid
 from evals import gate
 from evals.models import Run
+from evals.services import runs
 from projects.access import Actor
 from projects.services import audit
 from prompts import services as prompts
@@ -68,18 +69,21 @@ def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> 
         label = _locked(release.label.prompt, release.label.name)
         active = queries.active(label.pk)
         if active is None or active.pk != release.pk:
-            raise Conflict(f"release {release.number} is not the active one; only the active one is rolled back")
+            raise Conflict(f"release {release.pk} is not the active one; only the active one is rolled back")
         before = queries.restored(active).previous
         if before is None:
             raise Conflict("nothing was released before; release another revision on evidence instead")
         back = queries.restored(before).revision
-        return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=reason.strip() or NO_REASON, by=by, now=now)
+        said = reason.strip() or NO_REASON
+        return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=said, by=by, now=now)
 
 
 def _locked(prompt: Prompt, label_name: str) -> Label:
     """The label's row, ours alone until the transaction ends: exactly one release at a time."""
     label = prompts.label_named(prompt=prompt, name=label_name)
-    return Label.objects.select_for_update(of=("self",)).select_related("prompt__project", "revision").get(pk=label.pk)
+    Label.objects.select_for_update().get(pk=label.pk)
+    # Read after the lock was had: a joined row could be as old as the wait.
+    return Label.objects.select_related("prompt__project", "revision").get(pk=label.pk)
 
 
 def _reasons_against(label: Label, revision: Revision, run: Run | None) -> list[str]:
@@ -88,8 +92,6 @@ def _reasons_against(label: Label, revision: Revision, run: Run | None) -> list[
     reasons = gate.is_evidence(run, label)
     if run.revision_id != revision.pk:
         reasons.append(f"run {run.pk} tested another revision")
-    if Release.objects.filter(run=run).exists():
-        reasons.append(f"run {run.pk} was spent on an earlier release")
     rolled_back = Release.objects.filter(
         label=label, kind=Release.Kind.ROLLBACK, rolled_back__revision=revision, at__gte=run.created_at
     )
@@ -123,6 +125,8 @@ def _move(
         at=now,
         by=by.name,
     )
+    if run is not None:
+        runs.spend(run=run, now=now)
     before = None if label.revision is None else {"revision": label.revision.number}
     prompts.point_label(label=label, revision=revision, now=now)
     audit.record(

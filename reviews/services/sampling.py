@@ -1,5 +1,6 @@
 """Sampling: which of the outputs that arrived go to people. Draws are hashes, never dice."""
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,15 +49,13 @@ class Drawn:
         return Drawn(self.n_covered + other.n_covered, self.n_drawn + other.n_drawn, self.n_items + other.n_items)
 
 
-def draw_waiting(*, limit: int = 20) -> bool:
+def draw_waiting(*, now: dt.datetime, limit: int = 20) -> bool:
     """Draw from the oldest hand-overs that nobody has in hand; says whether there were any.
 
     The hand-overs fall in the transaction that stores the matches and items, so each is drawn from exactly
-    once.
+    once. One that cannot be drawn from is parked and keeps no other waiting.
     """
-    with handovers.claimed(CONSUMER, limit=limit) as claimed:
-        draw(claimed=claimed)
-    return bool(claimed)
+    return handovers.fetch(CONSUMER, lambda claimed: draw(claimed=claimed), now=now, limit=limit)
 
 
 def draw(*, claimed: Sequence[Claimed]) -> Drawn:

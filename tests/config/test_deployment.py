@@ -24,6 +24,7 @@ def example() -> dict[str, str]:
     [
         ("web", children.web_command(host="0.0.0.0", port=8000)),
         ("worker", children.worker_command(name="worker")),
+        ("errands", children.errands_command()),
         ("beat", children.beat_command(schedule=Path("/tmp/beat-schedule"))),
     ],
 )

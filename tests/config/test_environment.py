@@ -101,9 +101,7 @@ class TestSecretFiles:
 
     def test_names_a_file_that_cannot_be_read(self, tmp_path):
         given = {**SAFE, "OPENAI_API_KEY_FILE": str(tmp_path / "absent")}
-        with pytest.raises(
-            EnvironmentRefused, match=r"OPENAI_API_KEY_FILE names .*absent, which cannot be read"
-        ):
+        with pytest.raises(EnvironmentRefused, match=r"OPENAI_API_KEY_FILE names .*absent, which cannot be read"):
             environment.load(given)
 
 
@@ -141,9 +139,7 @@ class TestEmbedded:
         (tmp_path / "run" / "environment.json").write_text(json.dumps(published))
         found = environment.load({"RATCHET_HOME": str(tmp_path)})
         assert (found.database_url, found.celery_broker_url, found.port) == tuple(published.values())
-        said = environment.load(
-            {"RATCHET_HOME": str(tmp_path), "DATABASE_URL": "postgresql://postgres@/here"}
-        )
+        said = environment.load({"RATCHET_HOME": str(tmp_path), "DATABASE_URL": "postgresql://postgres@/here"})
         assert said.databases()["default"]["NAME"] == "here"
 
     def test_says_how_to_get_a_database_when_there_is_none(self, tmp_path):
@@ -179,6 +175,4 @@ def test_reads_an_address_of_postgresql(url, expected):
 
 
 def test_hands_other_options_to_libpq():
-    assert environment.parse_database_url("postgresql://u@h/n?sslmode=require")["OPTIONS"] == {
-        "sslmode": "require"
-    }
+    assert environment.parse_database_url("postgresql://u@h/n?sslmode=require")["OPTIONS"] == {"sslmode": "require"}

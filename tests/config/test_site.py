@@ -107,10 +107,7 @@ class TestWatch:
         for name in ("postgres", "valkey"):
             site.kill(name)
         assert programs.wait_for(
-            lambda: (
-                site.children.keys() == before.keys()
-                and not set(site.children.values()) & set(before.values())
-            ),
+            lambda: site.children.keys() == before.keys() and not set(site.children.values()) & set(before.values()),
             seconds=30,
         )
         assert programs.wait_for(lambda: answers(site), seconds=30)

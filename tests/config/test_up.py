@@ -36,9 +36,7 @@ def up(home: Path, port: int, *words: str, **variables: str):
             stderr=output,
         )
     try:
-        assert programs.wait_for(lambda: is_ready(port) or process.poll() is not None, seconds=120), (
-            log.read_text()
-        )
+        assert programs.wait_for(lambda: is_ready(port) or process.poll() is not None, seconds=120), log.read_text()
         assert process.poll() is None, log.read_text()
         yield process
     finally:
@@ -98,9 +96,7 @@ def test_a_site_lives_through_its_childrens_deaths_and_its_launchers(made_home, 
         process.wait()
         # The lock went with the launcher; what is left of its children may end in its own time.
         with up(made_home, port) as successor:
-            assert not [
-                child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
-            ]
+            assert not [child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
             assert children_of(successor).keys() == {"web", "worker", "beat", "valkey", "postgres"}
             taken = stop(successor, signal.SIGINT)
             assert successor.returncode == 0
@@ -121,19 +117,15 @@ def test_two_sites_run_side_by_side_and_commands_find_theirs(made_home, free_por
         assert found[0].database_url != found[1].database_url
         stop(first, signal.SIGTERM)
         assert is_ready(ports[1])
-        for name in ("web", "worker-1", "beat"):
+        for name in ("web", "worker-1", "errands", "beat"):
             log = second_home / "logs" / f"{name}.log"
-            assert programs.wait_for(lambda log=log: log.stat().st_size > 0, seconds=60), (
-                f"{name} logged nothing"
-            )
+            assert programs.wait_for(lambda log=log: log.stat().st_size > 0, seconds=60), f"{name} logged nothing"
             assert all("event" in json.loads(line) for line in log.read_text().splitlines())
         stop(second, signal.SIGTERM)
 
 
 def refusal(home: Path, *words: str, **variables: str) -> str:
-    given = {
-        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")
-    }
+    given = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CELERY_BROKER_URL")}
     done = subprocess.run(
         [sys.executable, "manage.py", "up", *words],
         env={**given, "RATCHET_HOME": str(home), **variables},

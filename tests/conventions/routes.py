@@ -30,9 +30,7 @@ def of_api() -> set[tuple[str, str]]:
 def of_pages() -> set[str]:
     """Paths of everything else but the admin."""
     return {
-        path
-        for path, _ in _patterns(get_resolver().url_patterns)
-        if not path.startswith((PREFIX, "admin/", "^api/"))
+        path for path, _ in _patterns(get_resolver().url_patterns) if not path.startswith((PREFIX, "admin/", "^api/"))
     }
 
 

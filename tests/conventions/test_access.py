@@ -130,6 +130,20 @@ def test_pages_open_for_whom_the_table_says(route: tuple[str, str], world: World
         assert statuses == [302, 200, 404 if needs == "member" else 200]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["nope", "prompts/", "items/abc/review"])
+def test_an_unknown_endpoint_is_a_problem_for_every_method(method: str, path: str, db: None) -> None:
+    client = Client(enforce_csrf_checks=True)
+    answer = ask(client, method, f"/api/v1/{path}")
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_what_can_be_read_answers_head(world: World) -> None:
+    headers = factories.bearer(factories.a_key(world.project, "read"))
+    answer = Client().head("/api/v1/prompts", headers=headers)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_admin_is_for_operators_alone_and_changes_nothing(world: World) -> None:
     factories.a_key(world.project)
     admin = Client()

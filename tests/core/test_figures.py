@@ -102,7 +102,5 @@ class TestPValue:
 def test_is_imported_by_web_processes_without_the_heavy_library(module: str, heavy: str) -> None:
     script = f"import sys, {module}; sys.exit({heavy!r} in sys.modules)"
     path = [entry for entry in sys.path if entry]
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:] = {path!r}; {script}"], check=False
-    )
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path[:] = {path!r}; {script}"], check=False)
     assert done.returncode == 0

@@ -99,10 +99,7 @@ def test_a_review_carries_lease_and_rubric_version_and_a_correction_only_if_ther
     with site((201, {}, b"{}")) as (ratchet, asked):
         ratchet.review(item, answers={"correct": "no"}, correction=correction)
     assert asked[0][0] == "/api/v1/items/5/review"
-    assert (
-        json.loads(asked[0][2])
-        == {"lease": "token", "rubric_version": 2, "answers": {"correct": "no"}} | sent
-    )
+    assert json.loads(asked[0][2]) == {"lease": "token", "rubric_version": 2, "answers": {"correct": "no"}} | sent
 
 
 @pytest.mark.parametrize(

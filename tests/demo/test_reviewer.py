@@ -16,9 +16,7 @@ def ratchet():
     api.close()
 
 
-def reviewer(
-    ratchet: Ratchet, *, error_rate: float = 0.0, seed: int = 0, permute: bool = False
-) -> ScriptedReviewer:
+def reviewer(ratchet: Ratchet, *, error_rate: float = 0.0, seed: int = 0, permute: bool = False) -> ScriptedReviewer:
     return ScriptedReviewer(ratchet, "intents", ANSWER_KEY, error_rate=error_rate, seed=seed, permute=permute)
 
 

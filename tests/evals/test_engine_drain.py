@@ -56,6 +56,7 @@ class Scripted:
 def visit(run: Run, target: Scripted, *, width: int = 10, claiming_s: float = 20, holder: str = "w1") -> Drain:
     work.start(run, now=clock.now())
     share = Share(holder, run.pk, ENDPOINT, endpoint_width=width, run_width=width)
+    share.arrive()
     made = Drain(run, target, Panel(run.scorers), share, claiming_s)
     asyncio.run(made.work())
     return made
@@ -113,6 +114,7 @@ def test_never_more_calls_in_flight_than_the_share_and_the_slots_are_used():
 def test_two_visitors_share_the_width_and_no_case_is_asked_twice():
     run = a_run(120)
     target, other = Scripted(seconds=0.05), Scripted(seconds=0.05)
+
     async def both() -> None:
         await asyncio.gather(
             elsewhere(lambda: visit(run, target, width=6, holder="w1")),
@@ -181,6 +183,18 @@ def test_when_the_time_is_over_what_was_not_begun_waits_for_others():
     assert run.results.filter(state="done").exists()
 
 
+def test_leaves_early_when_another_run_has_nobody(monkeypatch):
+    monkeypatch.setattr(drain, "POLITE_AFTER_S", 0.2)
+    run, other = a_run(200), a_run(1)
+    made = visit(run, Scripted(seconds=0.1), width=2)
+    left = run.results.filter(state="waiting", attempts=0).count()
+    assert made.claims_until < made.polite_at + 3
+    assert 100 < left < 200
+    assert run.results.filter(state="done").count() == 200 - left
+    visit(other, Scripted())
+    assert other.results.get().state == "done"
+
+
 def test_a_pause_lets_what_is_in_flight_finish_and_claims_nothing_more():
     run = a_run(60)
     actor = factories.an_actor(run.project)
@@ -241,7 +255,8 @@ def test_an_answer_that_the_database_refuses_costs_one_result():
 
 
 @pytest.mark.parametrize(
-    ("attempt", "retry_after", "low", "high"), [(1, None, 0.5, 1), (2, None, 1, 2), (1, 7.0, 7, 7.7), (1, 9999.0, 60, 66)]
+    ("attempt", "retry_after", "low", "high"),
+    [(1, None, 0.5, 1), (2, None, 1, 2), (1, 7.0, 7, 7.7), (1, 9999.0, 60, 66)],
 )
 def test_a_retry_waits_as_long_as_was_asked_for_or_longer_each_time(attempt, retry_after, low, high):
     pauses = [drain.retry_pause(attempt, retry_after).total_seconds() for _ in range(100)]

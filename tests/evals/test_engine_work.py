@@ -241,9 +241,7 @@ class TestBudget:
         assert claim(run) == []
         work.finish(run, [done(one) for one in held], now=NOW)
         assert states(run) == {"done": 3, "failed": 2}
-        assert set(run.results.filter(state="failed").values_list("error", flat=True)) == {
-            work.BUDGET_USED_UP
-        }
+        assert set(run.results.filter(state="failed").values_list("error", flat=True)) == {work.BUDGET_USED_UP}
         assert n_scores(run) == 10
         assert work.is_finished(run.pk)
 

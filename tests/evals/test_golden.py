@@ -127,6 +127,27 @@ class TestGoldenSets:
         assert done == golden.Added(1, 0, 1, 0)
         assert [(error.field, error.index) for error in errors] == [("part", 0)]
 
+    def test_a_text_has_one_part_however_it_is_written_and_whatever_its_id(self, by, exam):
+        self.add(exam, by, content("a", part="gate"))
+        self.cut(exam, by)
+        self.add(exam, by, CaseContent(key="a", input="another question", part="gate"))
+        rewritten = CaseContent(key="b", input="Input of  A!", part="dev")
+        twice = [CaseContent(key=key, input="the same", part=part) for key, part in (("c", "dev"), ("d", "gate"))]
+        done, errors = self.add(exam, by, rewritten, *twice)
+        assert done == golden.Added(2, 1, 0, 0)
+        assert [(error.field, error.index) for error in errors] == [("part", 0), ("part", 2)]
+        assert "stands in part gate" in errors[0].message
+
+    def test_a_case_that_takes_a_text_of_another_part_is_refused(self, by, exam):
+        self.add(exam, by, content("a", part="gate"), content("b", part="dev"))
+        done, errors = self.add(exam, by, CaseContent(key="b", input="input of a", part="dev"))
+        assert (done.changed, [error.field for error in errors]) == (0, ["part"])
+
+    def test_a_text_that_is_dealt_goes_where_it_stands(self, by, exam):
+        self.add(exam, by, *(content(f"{n}", part="anchor") for n in range(10)))
+        self.add(exam, by, *(cases.read({"input": f"Input of {n}?"}) for n in range(10)))
+        assert dict(Counter(exam.cases.in_draft().values_list("part", flat=True))) == {"anchor": 20}
+
     def test_a_known_case_without_a_part_keeps_its_own(self, by, exam):
         for n in range(20):
             row = {"id": f"case {n}", "input": f"question {n}"}

@@ -1,7 +1,7 @@
 """Runs from their making to their verdict; workers are played by hand."""
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from core import clock
@@ -47,6 +47,7 @@ class TestCreateRun:
         assert run.baseline.revision == site.active
         assert run.baseline.policy is None
         assert run.baseline.n_results == run.n_results == 4
+        assert (run.trials, run.seed) == (1, 0)
 
     @pytest.mark.parametrize(
         "asked",
@@ -55,6 +56,8 @@ class TestCreateRun:
             {"version": 1},
             {"part": "dev"},
             {"scorers": [gates.EXACT]},
+            {"trials": 1},
+            {"seed": 0},
             {"baseline": "production"},
             {"gate": {"kind": "non_inferiority", "margin": 0.9}},
         ],
@@ -130,6 +133,22 @@ class TestReuse:
         first = play(start(site, a_revision(site.prompt, site.by, "one")))
         second = start(site, a_revision(site.prompt, site.by, "two"))
         assert second.baseline_id == first.baseline_id
+
+    def test_a_baseline_with_errors_is_asked_again_for_what_failed_alone(self):
+        site = a_site(n_cases=60)
+        first = play(start(site, a_revision(site.prompt, site.by, "one")), baseline=gates.failing_on("question 2"))
+        assert Run.objects.get(pk=first.baseline_id).state == "done"
+        second = start(site, a_revision(site.prompt, site.by, "two"))
+        assert second.baseline_id != first.baseline_id
+        assert [row.case.key for row in second.baseline.results.filter(reused_from=None)] == ["question 2"]
+        play(second)
+        assert start(site, a_revision(site.prompt, site.by, "three")).baseline_id == second.baseline_id
+
+    def test_an_invalid_baseline_is_not_taken_again(self):
+        site = a_site(n_cases=2)
+        first = play(start(site, a_revision(site.prompt, site.by, "one")), baseline=lambda case: None)
+        assert Run.objects.get(pk=first.baseline_id).state == "invalid"
+        assert start(site, a_revision(site.prompt, site.by, "two")).baseline_id != first.baseline_id
 
     def test_a_released_candidate_is_the_next_baseline(self):
         site = a_site(n_cases=4)
@@ -229,6 +248,33 @@ class TestConclude:
         assert done.state == "done"
         assert not runs.conclude(run.pk, now=clock.now())
         assert Run.objects.filter(pk=run.pk).values().get() == before
+
+    def test_a_fault_in_scoring_ends_the_run_with_its_name_and_an_inconclusive_gate(self, caplog):
+        site = a_site(n_cases=2)
+        run = start(site, a_revision(site.prompt, site.by, "candidate"))
+        gates.finish(run.baseline, gates.right)
+        gates.fill(run, gates.right)
+        Run.objects.filter(pk=run.pk).update(scorers=[{"name": "vanished", "args": {}}])
+        assert runs.conclude(run.pk, now=clock.now())
+        ended = Run.objects.get(pk=run.pk)
+        assert (ended.state, ended.gate["verdict"], ended.scores) == ("failed", "inconclusive", {})
+        assert "vanished" in ended.reason
+        assert ended.reason in ended.gate["sentence"]
+        assert ended.ended_at is not None
+        said = [record for record in caplog.records if record.name == "evals.services.runs"]
+        assert [record.exc_info is not None for record in said] == [True]
+        assert not runs.conclude(run.pk, now=clock.now())
+
+    def test_an_error_of_the_database_passes_and_the_run_stays_to_be_concluded(self):
+        site = a_site(n_cases=2)
+        run = start(site, site.active, golden_set="exam", part="gate", scorers=[gates.EXACT])
+        gates.fill(run, gates.right)
+        connection.check_constraints()  # a table is not altered while any of its checks is put off
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE evals_run ADD CONSTRAINT nobody_is_done CHECK (state <> 'done')")
+        with pytest.raises(IntegrityError):
+            runs.conclude(run.pk, now=clock.now())
+        assert Run.objects.get(pk=run.pk).state == "running"
 
     def test_errors_count_as_failed_and_stand_beside(self):
         site = a_site(n_cases=100)
@@ -431,6 +477,17 @@ class TestLooks:
         golden.cut(golden_set=site.golden_set, by=site.by, now=clock.now())
         assert start(site, a_revision(site.prompt, site.by, "two")).state == "cancelled"
 
+    def test_another_way_of_writing_makes_no_case_new(self):
+        site = a_site(n_cases=2, looks=1)
+        start(site, a_revision(site.prompt, site.by, "one"))
+        rows = [
+            golden.Taken(n, gates.CaseContent(key=f"question {n}", input=f"Question  {n}. ", part="gate"))
+            for n in range(2)
+        ]
+        golden.add_cases(golden_set=site.golden_set, rows=rows, by=site.by, now=clock.now())
+        assert golden.cut(golden_set=site.golden_set, by=site.by, now=clock.now())[1]
+        assert start(site, a_revision(site.prompt, site.by, "two")).state == "cancelled"
+
     def test_comes_back_with_a_run_that_showed_nothing(self):
         site = a_site(n_cases=2, looks=1)
         runs.cancel(run=start(site, a_revision(site.prompt, site.by, "one")), by=site.by, now=clock.now())
@@ -511,6 +568,15 @@ class TestEvidence:
         site, run = self.passed()
         Run.objects.filter(pk=run.pk).update(**fields)
         assert any(reason in why for why in gate.is_evidence(Run.objects.get(pk=run.pk), site.label))
+
+    def test_refuses_it_once_it_was_spent_whenever_it_was_read(self):
+        site, run = self.passed()
+        runs.spend(run=run, now=clock.now())
+        spent = Run.objects.get(pk=run.pk)
+        runs.spend(run=run, now=clock.now())
+        assert gate.is_evidence(run, site.label) == [f"run {run.pk} was spent on an earlier release"]
+        assert not gate.stands_as_evidence(spent)
+        assert Run.objects.get(pk=run.pk).spent_at == spent.spent_at is not None
 
     def test_refuses_it_once_the_policy_changed(self):
         site, run = self.passed()

@@ -144,3 +144,14 @@ def test_verdicts_of_another_project_stay_there(room, post):
     other = Room(factories.a_project())
     other.a_verdict(other.an_output("a", "theirs"), "gate")
     assert post().json()["added"] == 0
+
+
+def test_a_verdict_on_a_text_that_stands_in_another_part_is_refused_aloud(room, post):
+    row = golden.CaseContent(key="mine", input="one", part="dev")
+    golden.add_cases(golden_set=room.exam, rows=[golden.Taken(0, row)], by=room.by, now=clock.now())
+    output = room.an_output("a", "one")
+    room.a_verdict(output, "gate")
+    answer = post().json()
+    assert answer["added"] == 0
+    assert [(row["index"], row["errors"][0]["field"]) for row in answer["rejected"]] == [(0, "part")]
+    assert f"output:{output.pk}" in answer["rejected"][0]["errors"][0]["message"]

@@ -21,9 +21,7 @@ def prompt() -> Prompt:
 
 
 def proposed(prompt: Prompt) -> Proposal:
-    made = services.propose(
-        prompt=prompt, kind="examples", by=access.system(prompt.project), now=clock.now()
-    )
+    made = services.propose(prompt=prompt, kind="examples", by=access.system(prompt.project), now=clock.now())
     services.build(proposal_id=made.pk, now=clock.now())
     made.refresh_from_db()
     return made
@@ -112,3 +110,22 @@ class TestBuildTask:
         tasks.build(made.pk)
         made.refresh_from_db()
         assert (Revision.objects.count(), Origin.objects.count(), made.built_at) == before
+
+
+class TestFaults:
+    def test_a_line_that_no_context_can_hold_keeps_no_other_out(self, prompt: Prompt) -> None:
+        factories.a_revision(prompt, ("Hello", "greeting"))
+        factories.a_verdict(prompt, text="x" * 200_001)
+        factories.a_verdict(prompt, text="Where is my bike?", correction=" ")
+        factories.a_verdict(prompt, text="My bike broke", correction="repair")
+        assert lines(proposed(prompt).revision) == [("Hello", "greeting"), ("My bike broke", "repair")]
+
+    def test_a_fault_of_ours_ends_the_proposal_with_its_reason(
+        self, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        factories.a_revision(prompt, ("Hello", "greeting"))
+        factories.a_verdict(prompt, text="My bike broke")
+        monkeypatch.setattr(services, "_keep_origins", lambda *_: 1 / 0)
+        made = proposed(prompt)
+        assert (made.state, made.revision) == (Proposal.State.FAILED, None)
+        assert "ZeroDivisionError" in made.reason

@@ -172,7 +172,9 @@ def _signed_in(user: User) -> face.Request:
     token = "a" * 32
     cookies = {**{name: morsel.value for name, morsel in client.cookies.items()}, "csrftoken": token}
     cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    return post(an_output(), Cookie=cookie, X_CSRFToken=token, Host="localhost")
+    request = post(an_output(), Cookie=cookie, X_CSRFToken=token, Host="localhost")
+    request.headers["Content-Length"] = str(sum(len(piece or b"") for piece in request.pieces))
+    return request
 
 
 def _judged_here(key: str) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from django.db import connection
 
 from core import clock
 from core.problems import Conflict, Invalid
+from evals import gate
 from projects.access import Actor
 from projects.models import AuditEvent
 from prompts.models import Label, Prompt, Revision
@@ -101,6 +102,7 @@ class TestRelease:
         with pytest.raises(Conflict) as refused:
             released(second, by, run)
         assert any("spent" in reason for reason in refused.value.extra["reasons"])
+        assert any("spent" in reason for reason in gate.is_evidence(run, run.policy.label))
 
     def test_is_refused_on_a_run_of_another_revision(self, prompt: Prompt, by: Actor) -> None:
         first, second, third = three_revisions(prompt)

@@ -163,10 +163,10 @@ class TestReview:
         assert not Verdict.objects.exists()
         assert desk.next_of(queue, desk.a_reviewer(project)) is None
 
-    def test_agrees_on_corrections_that_differ_in_writing_alone(self, project) -> None:
+    def test_agrees_on_corrections_that_differ_in_space_alone(self, project) -> None:
         queue = desk.a_queue(project, overlap=2)
         desk.filled(queue, "one")
-        for correction in ("Late delivery.", "late  delivery"):
+        for correction in ("Late delivery.", " Late  delivery."):
             desk.reviewed(queue, desk.a_reviewer(project), NO, correction=correction)
         assert Verdict.objects.get().correction == "Late delivery."
 

@@ -16,7 +16,7 @@ FIRST = Opinion({"correct": "no", "why": "Wrong intent.", "note": "a"}, "Refund!
     "other",
     [
         FIRST,
-        Opinion({"correct": "no", "why": "wrong  INTENT", "note": "a"}, "refund"),
+        Opinion({"correct": "no", "why": "wrong  INTENT", "note": "a"}, " Refund!"),
         Opinion({"correct": "no", "why": "Wrong intent."}, "Refund!"),
     ],
 )
@@ -41,3 +41,13 @@ def test_differs_where_a_required_answer_or_the_correction_differs(other: Opinio
 def test_says_jointly_what_all_say_in_the_words_of_the_first() -> None:
     other = Opinion({"correct": "no", "why": "wrong intent", "note": "b"}, "refund")
     assert consensus.joint([FIRST, other]) == Opinion({"correct": "no", "why": "Wrong intent."}, "Refund!")
+
+
+@pytest.mark.parametrize(("one", "other"), [("-5", "5"), ("C#", "C"), ("Paris", "paris")])
+def test_corrections_that_a_scorer_tells_apart_are_in_dispute(one: str, other: str) -> None:
+    opinions = [Opinion({"correct": "no"}, one), Opinion({"correct": "no"}, other)]
+    assert not consensus.agree([], opinions)
+
+
+def test_corrections_that_differ_in_space_alone_agree() -> None:
+    assert consensus.agree([], [Opinion({}, "two  words"), Opinion({}, " two words")])

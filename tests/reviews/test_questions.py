@@ -236,3 +236,8 @@ class TestCorrection:
 def test_refuses_the_answer_to_a_question_that_was_not_asked() -> None:
     why_not = {**WHY, "show_if": {"question": "correct", "is": ["no"]}}
     assert "leave it out" in refused_answers({"correct": "yes", "why": "so"}, None, why_not)["answers.why"]
+
+
+def test_a_correction_of_blanks_says_nothing() -> None:
+    asked = questions.read_content([CORRECT], QUALITY).questions
+    assert questions.read_opinion(asked, {"correct": "no"}, "  ").correction is None

@@ -191,15 +191,16 @@ class TestTask:
         tasks.sample()
         assert Item.objects.count() == Match.objects.count() == 90
 
-    def test_keeps_the_handover_where_the_draw_fails(self) -> None:
-        rule = a_rule(desk.a_queue(factories.a_project()), 1.0)
-        outputs = outputs_of(rule.queue.project, 1)
-        handovers.announce(TOPIC, project_id=rule.queue.project_id, ids=[outputs[0].pk])
-        SamplingRule.objects.filter(pk=rule.pk).update(filter={"status": "gone"})
-        with pytest.raises(KeyError):
-            tasks.sample()
-        assert Handover.objects.count() == 1
-        assert not Match.objects.exists()
+    def test_parks_what_cannot_be_drawn_from_and_goes_on_with_the_others(self) -> None:
+        broken, whole = (a_rule(desk.a_queue(factories.a_project()), 1.0) for _ in range(2))
+        for rule in (broken, whole):
+            (output,) = outputs_of(rule.queue.project, 1)
+            handovers.announce(TOPIC, project_id=rule.queue.project_id, ids=[output.pk])
+        SamplingRule.objects.filter(pk=broken.pk).update(filter={"status": "gone"})
+        tasks.sample()
+        parked = Handover.objects.get()
+        assert (parked.project_id, parked.reason) == (broken.queue.project_id, "KeyError: 'gone'")
+        assert [match.rule for match in Match.objects.all()] == [whole]
 
     def test_draws_each_output_once_in_two_workers_at_once(self) -> None:
         queue = desk.a_queue(factories.a_project())

@@ -26,7 +26,16 @@ def web_command(*, host: str, port: int) -> list[str]:
 
 def worker_command(*, name: str) -> list[str]:
     """A worker of two processes; workers need no talk among themselves, the rows are enough."""
-    words = f"celery --quiet -A config worker --concurrency 2 --hostname {name}@%h"
+    return _celery_worker(name=name, queues="runs,ratchet", concurrency=2)
+
+
+def errands_command() -> list[str]:
+    """A worker of one process that takes no part in runs: sampling and proposals never wait for a slow model."""
+    return _celery_worker(name="errands", queues="ratchet", concurrency=1)
+
+
+def _celery_worker(*, name: str, queues: str, concurrency: int) -> list[str]:
+    words = f"celery --quiet -A config worker --queues {queues} --concurrency {concurrency} --hostname {name}@%h"
     return [sys.executable, "-m", *words.split(), "--without-gossip", "--without-mingle"]
 
 
@@ -50,6 +59,11 @@ def worker(home: DataFolder, environment: Mapping[str, str], *, name: str) -> Pr
     """One worker; `name` is its log's too."""
     command = worker_command(name=name)
     return _child(home, environment, name=name, command=command, farewell=WORKER_FAREWELL)
+
+
+def errands(home: DataFolder, environment: Mapping[str, str]) -> Program:
+    """The worker that runs no evaluation."""
+    return _child(home, environment, name="errands", command=errands_command(), farewell=WORKER_FAREWELL)
 
 
 def beat(home: DataFolder, environment: Mapping[str, str]) -> Program:

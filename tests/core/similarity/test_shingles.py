@@ -123,9 +123,7 @@ def test_near_pairs_finds_what_comparing_every_pair_finds(
 def test_near_pairs_names_an_equal_reference_before_a_similar_one() -> None:
     references = ["I want to cancel my transfer now.", "I want to cancel my transfer now!!", "Something else"]
     assert shingles.near_pairs(["I WANT to cancel my transfer now"], references) == [0]
-    assert shingles.near_pairs(
-        ["I want to cancel my transfer"], ["i want to cancel my transfer x", *references]
-    ) == [0]
+    assert shingles.near_pairs(["I want to cancel my transfer"], ["i want to cancel my transfer x", *references]) == [0]
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 1.01])

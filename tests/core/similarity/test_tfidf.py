@@ -85,9 +85,7 @@ def test_order_of_scikit_learn_is_missed_without_one_family_or_sublinear_counts(
     for mutant in (
         TfidfVectorizer(sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
-        FeatureUnion(
-            [("word", TfidfVectorizer()), ("char", TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)))]
-        ),
+        FeatureUnion([("word", TfidfVectorizer()), ("char", TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)))]),
         FeatureUnion(
             [
                 ("word", TfidfVectorizer(sublinear_tf=True)),

@@ -68,9 +68,7 @@ class TestCasesToSettle:
     def test_at_even_odds_is_where_the_interval_of_the_same_shares_leaves_the_threshold(
         self, better: int, worse: int, n: int, threshold: float, level: float
     ) -> None:
-        more = int(
-            _value(power.cases_to_settle(better, worse, n, threshold=threshold, level=level, power=0.5))
-        )
+        more = int(_value(power.cases_to_settle(better, worse, n, threshold=threshold, level=level, power=0.5)))
         assert more > 0
         assert _is_settled(better, worse, n, n + more, threshold, level)
         assert not _is_settled(better, worse, n, n + more - 1, threshold, level)

@@ -38,9 +38,10 @@ class Command(BaseCommand):
                 model_url = site.add_demo_model(model_port)
                 accounts = json.loads(site.manage("demo_accounts"))
                 self._play(site, model_url, accounts)
-                self._say_logins(site.url, accounts)
                 if not options["exit"]:
+                    self._say_logins(site.url, accounts)
                     signal.pause()
+            self._say("Stopped. `make demo` without EXIT leaves the site running, with fresh logins.")
         except (launcher.LaunchError, TimeoutError) as problem:
             raise CommandError(str(problem)) from problem
         except KeyboardInterrupt:

@@ -46,9 +46,7 @@ class Command(BaseCommand):
         given, _ = environment.said(os.environ)
         missing = [name.upper() for name in ("database_url", "celery_broker_url") if not given.get(name)]
         if options["no_embedded"] and missing:
-            raise CommandError(
-                f"--no-embedded needs {' and '.join(missing)}; set what is missing (or NAME_FILE)."
-            )
+            raise CommandError(f"--no-embedded needs {' and '.join(missing)}; set what is missing (or NAME_FILE).")
         known = settings.ENVIRONMENT
         return launcher.Site(
             known.ratchet_home,
