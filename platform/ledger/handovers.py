@@ -96,7 +96,8 @@ def _claim(consumer: str, limit: int) -> list[Claimed]:
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM ledger_handover WHERE id IN ("
-            "  SELECT id FROM ledger_handover WHERE consumer = %s AND parked_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
+            "  SELECT id FROM ledger_handover WHERE consumer = %s AND parked_at IS NULL"
+            "  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
             ") RETURNING id, project_id, topic, ids",
             [consumer, limit],
         )
