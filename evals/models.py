@@ -174,7 +174,8 @@ class GatePolicy(models.Model):
 class Run(models.Model):
     """One target answered the cases of one golden version and was scored. Its work rows are its results.
 
-    `recipe_hash` names everything that decides its scores, so that an equal run can be the baseline.
+    `recipe_hash` names everything that decides its scores, so that an equal run can be the baseline. `endpoint` is
+    the identity of the model's endpoint when the run was made: answers of another one are none of this run.
     `spent_at` is when it served a release as evidence; it serves one.
     """
 
@@ -205,6 +206,7 @@ class Run(models.Model):
     budget_calls = models.BigIntegerField(null=True)
     reuses_results = models.BooleanField(default=False)
     recipe_hash = models.CharField(max_length=64, blank=True)
+    endpoint = models.TextField(blank=True)
     policy = models.ForeignKey(GatePolicy, null=True, on_delete=models.PROTECT, related_name="runs")
     baseline = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="candidates")
     gate_asked = models.JSONField(null=True)

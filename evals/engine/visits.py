@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from connections import queries as connections
 from connections.queries import Endpoint
 from core import clock, outbound
-from core.problems import Problem
+from core.problems import Conflict, Problem
 from evals.engine.drain import CLAIMING_S, Drain
 from evals.engine.share import Share, visitors, width_key
 from evals.models import Run
@@ -102,6 +102,8 @@ def _casting(run: Run) -> Casting | None:
     assert run.revision is not None, "held by the constraint run_prompt_target_has_revision"  # noqa: S101
     try:
         endpoint = connections.resolve(run.project_id, run.model or run.revision.model)
+        if run.endpoint and run.endpoint != endpoint.identity:
+            raise Conflict("the connection was changed since the run began: start a new run")
         return Casting(prompts.serving(run.revision), endpoint)
     except Problem as problem:
         logger.warning("run %d cannot be worked on: %s", run.pk, problem.detail)

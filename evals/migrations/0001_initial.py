@@ -166,6 +166,7 @@ class Migration(migrations.Migration):
                 ("budget_calls", models.BigIntegerField(null=True)),
                 ("reuses_results", models.BooleanField(default=False)),
                 ("recipe_hash", models.CharField(blank=True, max_length=64)),
+                ("endpoint", models.TextField(blank=True)),
                 ("gate_asked", models.JSONField(null=True)),
                 (
                     "state",

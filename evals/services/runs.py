@@ -242,6 +242,7 @@ def _row(
         budget_calls=None if is_baseline else plan.budget_calls,
         reuses_results=is_baseline,
         recipe_hash="" if answerer is None else plan.recipe_hash(answerer),
+        endpoint="" if answerer is None else answerer.endpoint.identity,
         policy=None if is_baseline else plan.policy,
         baseline=baseline,
         gate_asked=_asked(plan) if asks else None,

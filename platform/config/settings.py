@@ -3,6 +3,8 @@
 import datetime as dt
 from pathlib import Path
 
+from kombu import Queue
+
 from config import environment, logs
 
 ENVIRONMENT = environment.load()
@@ -191,10 +193,12 @@ CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_DEFAULT_QUEUE = "ratchet"
-if ENVIRONMENT.celery_broker_url.startswith("amqp"):
-    CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = "quorum"
+QUEUE_ARGUMENTS = {"x-queue-type": "quorum"} if ENVIRONMENT.celery_broker_url.startswith("amqp") else {}
+CELERY_TASK_QUEUES = [
+    Queue(name, routing_key=name, queue_arguments=QUEUE_ARGUMENTS) for name in (CELERY_TASK_DEFAULT_QUEUE, "runs")
+]
 # A run may hold a worker for a minute and a slow model for longer; a worker for errands alone hears the rest.
-CELERY_TASK_ROUTES = {"evals.tasks.drain": {"queue": "runs"}}
+CELERY_TASK_ROUTES = {"evals.tasks.drain": {"queue": "runs", "routing_key": "runs"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

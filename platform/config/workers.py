@@ -12,9 +12,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from celery import signals
+from celery import current_app, signals
 from celery.worker import state
 from django.conf import settings
 from django.db import connection
@@ -31,7 +32,19 @@ PRELOADED = ("numpy", "scipy.stats")
 DEAF_AFTER_S = 120.0
 # Sweeps ring every few seconds while something is left to do.
 STILL_RINGING_S = 20.0
+# The queue of the bells of runs (`CELERY_TASK_ROUTES`).
+RUNS = "runs"
 DEAF = 75  # EX_TEMPFAIL: try again
+
+
+def kind() -> str:
+    """`worker` for one that takes part in runs, `errands` for one that hears the other bells alone."""
+    return "worker" if RUNS in current_app.amqp.queues.consume_from else "errands"
+
+
+def is_heard(bell: Mapping[str, Any]) -> bool:
+    """Whether a bell that was rung here goes to a queue that this worker hears."""
+    return bell.get("routing_key") in current_app.amqp.queues.consume_from
 
 
 def name() -> str:
@@ -106,7 +119,7 @@ class Sweeper(threading.Thread):
 
 
 def _beat() -> None:
-    heartbeats.beat(name(), kind="worker", now=clock.now())
+    heartbeats.beat(name(), kind=kind(), now=clock.now())
 
 
 def _swept(path: str) -> None:
@@ -133,7 +146,7 @@ def preload(**_: object) -> None:
 def start_sweeping(**_: object) -> None:
     """The sweeper runs in the main process of this worker."""
     hearing = Hearing(is_idle=lambda: not state.reserved_requests)
-    signals.after_task_publish.connect(lambda **_: hearing.rang(), weak=False)
+    signals.after_task_publish.connect(lambda **bell: hearing.rang() if is_heard(bell) else None, weak=False)
     signals.task_received.connect(lambda **_: hearing.heard(), weak=False)
     sweeper = Sweeper(hearing)
     signals.worker_shutting_down.connect(lambda **_: sweeper.stop(), weak=False)

@@ -1,7 +1,9 @@
 """What a worker's main process does beside Celery; whole workers are killed in tests/faults."""
 
+import celery
 import pytest
 
+import config
 from config import workers
 from config.workers import DEAF_AFTER_S, STILL_RINGING_S, Hearing, Sweeper
 from core import clock
@@ -108,3 +110,15 @@ def sweep_two() -> None:
 
 def sweep_badly() -> None:
     raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("queues", "kind"), [("runs,ratchet", "worker"), ("ratchet", "errands")])
+def test_says_what_it_hears_and_counts_no_bell_that_goes_elsewhere(queues: str, kind: str) -> None:
+    app = celery.Celery("of the test", set_as_current=True)
+    app.amqp.queues.select(queues.split(","))
+    try:
+        assert workers.kind() == kind
+        assert workers.is_heard({"routing_key": "ratchet"})
+        assert workers.is_heard({"routing_key": "runs"}) == (kind == "worker")
+    finally:
+        config.celery_app.set_current()

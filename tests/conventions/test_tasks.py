@@ -57,6 +57,7 @@ def test_a_second_bell_changes_nothing(name: str, world: World) -> None:
 
 
 def test_sampling_does_something_the_first_time(world: World) -> None:
+    current_app.loader.import_default_modules()
     before = contents()
     current_app.tasks["reviews.tasks.sample"]()
     after = contents()

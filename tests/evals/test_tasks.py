@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,3 +205,13 @@ class TestSweep:
         tasks.sweep()
         assert Run.objects.values().get() == before
         assert rung == []
+
+
+def test_a_connection_that_was_changed_since_answers_nothing_of_the_run(settings: Any) -> None:
+    """Answers of two models must never stand in one run, under hashes of one of them."""
+    settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "http://127.0.0.1:9/v1", ""
+    run = exams.a_run(2, endpoint="openai http://elsewhere.example/v1 oracle/echo")
+    tasks.drain(run.pk)
+    assert {result.error for result in run.results.all()} == {
+        "the connection was changed since the run began: start a new run"
+    }

@@ -15,7 +15,7 @@ from config.launcher.programs import Program
 # Together below the 10 s a stop may take, with the services' own.
 WEB_FAREWELL = ((signal.SIGTERM, 2.5),)
 BEAT_FAREWELL = ((signal.SIGTERM, 0.5),)
-WORKER_FAREWELL = ((signal.SIGTERM, 2.0),)
+WORKER_FAREWELL = ((signal.SIGTERM, 1.0),)
 
 
 def web_command(*, host: str, port: int) -> list[str]:

@@ -119,10 +119,10 @@ class Site:
         """Nothing of the site runs: web, beat and workers end before the services. A repeat does nothing."""
         self._watch.close()
         workers = [program for name, program in self._programs.items() if name.startswith(("worker-", "errands"))]
+        for program in workers:  # while the web says goodbye
+            program.ask_to_stop()
         self._stop("web")
         self._stop("beat")
-        for program in workers:
-            program.ask_to_stop()
         for program in workers:
             self._stop(program.name)
         self._stop("demo-model")
