@@ -113,6 +113,13 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 DATABASES = ENVIRONMENT.databases()
+# A process that stops in the middle of a transaction (frozen, not dead) must not keep its locks for ever.
+LONGEST_PAUSE_MS = int(1000 * max(15, ENVIRONMENT.ratchet_lease_seconds))
+if ENVIRONMENT.database_url:
+    _options = DATABASES["default"].setdefault("OPTIONS", {})
+    _options["options"] = (
+        f"{_options.get('options', '')} -c idle_in_transaction_session_timeout={LONGEST_PAUSE_MS}".strip()
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

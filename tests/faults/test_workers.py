@@ -110,7 +110,7 @@ def database_url() -> str:
     return f"postgresql:///{found['NAME']}?{urllib.parse.urlencode(given)}"
 
 
-def wait_until(came: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+def wait_until(came: Callable[[], bool], what: str, *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not came():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
