@@ -1,6 +1,6 @@
 # Everything here stays inside the checkout: `.venv` (the environment), `.uv-bootstrap` (the installer and its cache), `var` (data).
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench nightly clean
+.PHONY: help demo up test check bench screenshots nightly clean
 SHELL := /bin/sh
 
 UV_VERSION := 0.13.9
@@ -18,6 +18,7 @@ help:
 	@echo "make up        an empty site"
 	@echo "make test      the tests      make check    style, types, imports, migrations, deployment"
 	@echo "make bench     the measurements (ONLY=ingest|evals, SIZE=small|full)"
+	@echo "make screenshots  every page in both themes and widths as a picture in var/screens/"
 	@echo "make nightly   the tests that take long, too"
 	@echo "make clean     removes the environment and what tests left; data folders stay"
 	@echo "RATCHET_HOME (data folder, default var) and PORT (default 8000) let several sites run side by side."
@@ -36,6 +37,9 @@ nightly: $(STAMP)
 
 bench: $(STAMP)
 	@$(PY) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
+
+screenshots: $(STAMP)
+	@RATCHET_MODE=test RATCHET_HOME=var/screens-site PYTHONPATH=platform:. DJANGO_SETTINGS_MODULE=config.settings $(PY) -m tests.browser.screenshots $(if $(ONLY),--only $(ONLY))
 
 check: $(STAMP)
 	$(PY) -m ruff check .

@@ -11,17 +11,16 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import bells, clock, paging
+from core import clock, paging
 from core.problems import FieldError, Invalid
-from evals import gate, imports, queries, serializers
-from evals.models import GoldenCase, Result, Run
+from evals import gate, imports, queries, serializers, steering
+from evals.models import Comparison, GoldenCase, Result, Run
 from evals.services import golden, looks, policies, runs
 from projects.access import Scope
 from projects.endpoint import actor_of, endpoint
 from prompts import names
 from prompts import queries as prompts
 
-DRAIN = "evals.tasks.drain"
 NDJSON = "application/x-ndjson"
 
 
@@ -185,9 +184,7 @@ def run_results(request: Request, run_id: int) -> Response | HttpResponse:
 @endpoint(POST=Scope.EVALUATE)
 def run_cancel(request: Request, run_id: int) -> Response:
     run = queries.run(actor_of(request).project, run_id)
-    runs.cancel(run=run, by=actor_of(request), now=clock.now())
-    for candidate_id in queries.waiting_for(run):
-        bells.ring(DRAIN, candidate_id)
+    steering.cancel(run, by=actor_of(request), now=clock.now())
     return Response(_shown(queries.run(actor_of(request).project, run_id)))
 
 
@@ -203,9 +200,45 @@ def run_pause(request: Request, run_id: int) -> Response:
 @endpoint(POST=Scope.EVALUATE)
 def run_resume(request: Request, run_id: int) -> Response:
     run = queries.run(actor_of(request).project, run_id)
-    runs.resume(run=run, by=actor_of(request), now=clock.now())
-    bells.ring(DRAIN, run.pk)
+    steering.resume(run, by=actor_of(request), now=clock.now())
     return Response(_shown(queries.run(actor_of(request).project, run_id)))
+
+
+@extend_schema(
+    summary="Two finished runs beside each other",
+    description=(
+        "Works out once and is kept; 202 while a worker is at it. Cases are paired by id and equal content, so runs"
+        " on different versions can be compared. It is no evidence and takes no look. 409 while a run is not done."
+    ),
+    responses={200: serializers.ComparisonShown, 202: serializers.ComparisonShown},
+)
+@endpoint(GET=Scope.READ)
+def run_compare(request: Request, a: int, b: int) -> Response:
+    paging.refuse_unknown(request, set())
+    project = actor_of(request).project
+    candidate, baseline = queries.run(project, a), queries.run(project, b)
+    found = steering.compare(candidate, baseline, by=actor_of(request), now=clock.now())
+    return Response(_compared(found), status=200 if found.is_finished else 202)
+
+
+def _compared(found: Comparison) -> dict[str, Any]:
+    """The comparison with its cases by their ids in the golden set."""
+    result = found.result or {}
+    rows = result.get("scorers", [])
+    keys = queries.case_keys(case_id for row in rows for case_id in (*row["better"], *row["worse"]))
+    named = [{**row, **{side: [keys[pk] for pk in row[side]] for side in ("better", "worse")}} for row in rows]
+    flipped = next((row for row in named if row["verdict"] == result.get("verdict")), None)
+    shown = {
+        "state": found.state,
+        "reason": found.error,
+        **{name: result.get(name) for name in serializers.COMPARED},
+        "candidate": found.candidate_id,
+        "baseline": found.baseline_id,
+        "scorers": named,
+        "flipped": {side: [] if flipped is None else flipped[side] for side in ("better", "worse")},
+        "slices": result.get("slices", []),
+    }
+    return dict(serializers.ComparisonShown(shown).data)
 
 
 def _create_set(request: Request) -> Response:
@@ -222,10 +255,7 @@ def _create_set(request: Request) -> Response:
 
 def _start_run(request: Request) -> Response:
     asked = serializers.RunRequestBody.request_of(request.data)
-    run = runs.create_run(request=asked, by=actor_of(request), now=clock.now())
-    for run_id in (run.baseline_id, run.pk):
-        if run_id is not None:
-            bells.ring(DRAIN, run_id)
+    run = steering.start(asked, by=actor_of(request), now=clock.now())
     url = request.build_absolute_uri(reverse("evals:api-run-detail", args=[run.pk]))
     return Response({"id": run.pk, "url": url}, status=202, headers={"Location": url})
 

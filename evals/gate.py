@@ -206,13 +206,13 @@ def _judge_scorer(
 
 def _judge_difference(demand: Demand, key: str, found: Comparison, floor: Figure | None) -> Judged:
     threshold = demand.threshold(key)
-    by_difference = _side(found.difference, threshold)
-    if by_difference == "pass" and _side(found.worst_case, threshold) != "pass":
+    by_difference = side(found.difference, threshold)
+    if by_difference == "pass" and side(found.worst_case, threshold) != "pass":
         by_difference = "inconclusive"
         said = f"{key} would not pass had the errors gone against the candidate"
     else:
         said = _said_of_difference(demand, key, found.difference, by_difference)
-    by_floor: Verdict = "pass" if floor is None else _side(floor, demand.floor or 0.0)
+    by_floor: Verdict = "pass" if floor is None else side(floor, demand.floor or 0.0)
     verdict = _together([by_difference, by_floor])
     more = found.cases_to_settle(threshold) if by_difference == "inconclusive" else None
     if floor is not None and by_floor == verdict and by_difference != verdict:
@@ -233,7 +233,7 @@ def _judge_difference(demand: Demand, key: str, found: Comparison, floor: Figure
 
 def _judge_floor_alone(demand: Demand, key: str, floor: Figure | None) -> Judged:
     assert floor is not None, "a demand of kind floor has one"  # noqa: S101  # held by table and edge
-    verdict = _side(floor, demand.floor or 0.0)
+    verdict = side(floor, demand.floor or 0.0)
     more = _more_for_floor(demand, floor, verdict)
     none = "nothing is released yet, so there is no baseline"
     return Judged(
@@ -247,7 +247,7 @@ def _judge_floor_alone(demand: Demand, key: str, floor: Figure | None) -> Judged
     )
 
 
-def _side(figure: Figure, line: float) -> Verdict:
+def side(figure: Figure, line: float) -> Verdict:
     """On which side of the line the whole interval lies; on both, or undefined → inconclusive."""
     if figure.low is not None and figure.low > line:
         return "pass"

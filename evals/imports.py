@@ -25,7 +25,8 @@ def into_draft(golden_set: GoldenSet, body: Any, *, form: str, by: Actor, now: d
 
     Args:
         golden_set: Where to.
-        body: The raw bytes of JSON Lines, or a decoded JSON value.
+        body: The raw bytes of JSON Lines, or a decoded JSON value; a row of it may be the list of what is wrong
+            with it, as `files.csv_rows` gives them.
         form: One of `FORMATS`.
         by: Who imports.
         now: When.
@@ -67,8 +68,12 @@ def _rows(body: Any) -> Iterator[Any]:
 
 def _decoded_rows(body: Any) -> Iterator[Any]:
     rows = body if isinstance(body, list) else [body] if body else []
-    # A list would be taken for a list of errors; no case is one.
-    yield from ([FieldError("case", "is a list; send an object")] if isinstance(row, list) else row for row in rows)
+    yield from ([FieldError("case", "is a list; send an object")] if _is_plain_list(row) else row for row in rows)
+
+
+def _is_plain_list(row: Any) -> bool:
+    """A list that somebody sent, rather than the errors that another reader found in a row; no case is one."""
+    return isinstance(row, list) and not any(isinstance(one, FieldError) for one in row)
 
 
 def _parsed(line: bytes) -> Any:

@@ -339,3 +339,99 @@ class Score(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scorer}: {self.value}"
+
+
+class Errand(models.Model):
+    """Something that one worker does once: waiting, in somebody's hands under a lease, then done or failed.
+
+    `lease_token` only grows: who finishes with an older one has lost the lease, and the outcome is dropped.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        LEASED = "leased"
+        DONE = "done"
+        FAILED = "failed"
+
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    lease_token = models.BigIntegerField(default=0)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(state="leased") | models.Q(lease_until__isnull=False),
+                name="%(class)s_leased_has_end",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["done", "failed"]) | models.Q(finished_at__isnull=False),
+                name="%(class)s_finished_has_moment",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(state__in=["waiting", "leased"]), name="%(class)s_unfinished"
+            )
+        ]
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in (Errand.State.DONE, Errand.State.FAILED)
+
+
+class Comparison(Errand):
+    """Two finished runs beside each other, worked out once by a worker: never evidence, and no look.
+
+    `result` is what the page and the API show; `error` says why there is none. Runs that are over do not
+    change, so neither does this.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    candidate = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="comparisons", db_index=False)
+    baseline = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    result = models.JSONField(null=True)
+
+    class Meta(Errand.Meta):
+        constraints = [
+            *Errand.Meta.constraints,
+            models.UniqueConstraint(fields=["candidate", "baseline"], name="comparison_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.candidate_id} against run {self.baseline_id}"
+
+
+class Tryout(Errand):
+    """One question of a person to one revision: a run of one unsaved case. Never evidence, no look, soon forgotten.
+
+    `input` is a text, or null where `variables` were given by name.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="tryouts")
+    input = models.TextField(null=True)
+    variables = models.JSONField(null=True)
+    output = models.TextField(null=True)
+    context_ids = ArrayField(models.BigIntegerField(), default=list)
+    latency_ms = models.FloatField(null=True)
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+
+    class Meta(Errand.Meta):
+        constraints = [
+            *Errand.Meta.constraints,
+            models.CheckConstraint(
+                condition=models.Q(input__isnull=False) | models.Q(variables__isnull=False),
+                name="tryout_asks_something",
+            ),
+        ]
+        indexes = [*Errand.Meta.indexes, models.Index(fields=["created_at"], name="tryout_age")]
+
+    def __str__(self) -> str:
+        return f"try-out {self.pk} of {self.revision}"

@@ -179,6 +179,22 @@ def sheet(of: Run, *, keys: Sequence[str] | None = None) -> Sheet:
     return comparison.sheet_of([*blank, *found], keys=wanted, trials=of.trials)
 
 
+@dataclass(frozen=True)
+class CaseOfRun:
+    """A case that a run asked; `key` and `content_hash` name it in other versions and sets."""
+
+    id: int
+    key: str
+    content_hash: str
+    tags: list[str]
+
+
+def cases_of_run(of: Run) -> list[CaseOfRun]:
+    """The cases that the run asked, in the order of their ids; one statement."""
+    asked = GoldenCase.objects.filter(pk__in=of.results.values("case_id")).order_by("pk")
+    return [CaseOfRun(*row) for row in asked.values_list("pk", "key", "content_hash", "tags")]
+
+
 def case_texts(ids: Iterable[int]) -> dict[int, str]:
     """The text of each of these cases, by which contexts are compared with it."""
     rows = GoldenCase.objects.filter(pk__in=[int(pk) for pk in ids]).values_list("pk", "input", "variables")

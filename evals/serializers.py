@@ -9,7 +9,7 @@ from core.fields import Number, Text, Whole
 from core.problems import FieldError, Invalid
 from core.rest import StrictSerializer
 from evals import gate
-from evals.models import CasePart, Result, Run
+from evals.models import CasePart, Errand, Result, Run
 from evals.services.planning import PromptTarget, RecordedTarget, RunRequest
 
 LARGEST_NUMBER = 2**31 - 1
@@ -354,3 +354,63 @@ class ResultShown(serializers.Serializer[Any]):
 class ResultPage(serializers.Serializer[Any]):
     results = ResultShown(many=True)
     next = serializers.CharField(allow_null=True)
+
+
+# What a finished comparison says besides its figures; null while it is worked out.
+COMPARED = ("verdict", "sentence", "is_gate", "paired", "compared", "left_out", "cases", "errors", "asked")
+
+
+class BothSides(serializers.Serializer[Any]):
+    candidate = serializers.IntegerField()
+    baseline = serializers.IntegerField()
+
+
+class ComparedScorer(serializers.Serializer[Any]):
+    """Candidate minus baseline by one scorer, p adjusted over all of them; cases by their ids in the golden set."""
+
+    scorer = serializers.CharField()
+    verdict = serializers.CharField(allow_null=True)
+    sentence = serializers.CharField()
+    candidate = FigureShown()
+    baseline = FigureShown()
+    difference = FigureShown()
+    p = PValueShown()
+    smallest_detectable = FigureShown(allow_null=True)
+    better = serializers.ListField(child=serializers.CharField())
+    worse = serializers.ListField(child=serializers.CharField())
+
+
+class ComparedSlice(serializers.Serializer[Any]):
+    """The deciding scorer on the cases of one tag; to explore, it decides nothing."""
+
+    name = serializers.CharField()
+    candidate = FigureShown()
+    baseline = FigureShown()
+    difference = FigureShown()
+    p = PValueShown()
+    better = serializers.IntegerField()
+    worse = serializers.IntegerField()
+
+
+class FlippedShown(serializers.Serializer[Any]):
+    better = serializers.ListField(child=serializers.CharField())
+    worse = serializers.ListField(child=serializers.CharField())
+
+
+class ComparisonShown(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=Errand.State.choices)
+    reason = serializers.CharField(help_text="why it failed; else empty")
+    candidate = serializers.IntegerField()
+    baseline = serializers.IntegerField()
+    verdict = serializers.CharField(allow_null=True)
+    sentence = serializers.CharField(allow_null=True)
+    is_gate = serializers.BooleanField(allow_null=True, help_text="the candidate's own gate, as it was stored")
+    paired = serializers.IntegerField(allow_null=True, help_text="cases that both runs hold with equal content")
+    compared = serializers.IntegerField(allow_null=True, help_text="those of them that no context holds")
+    left_out = serializers.IntegerField(allow_null=True)
+    cases = BothSides(allow_null=True)
+    errors = BothSides(allow_null=True)  # type: ignore[assignment]  # DRF takes fields off
+    asked = serializers.DictField(allow_null=True)
+    scorers = ComparedScorer(many=True)
+    flipped = FlippedShown(help_text="on the scorer that decides")
+    slices = ComparedSlice(many=True)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,7 @@ from prompts.models import Prompt
 from reviews import queries
 from reviews import serializers as shapes
 from reviews.models import Queue, Rubric
-from reviews.services import adjudication, assignment, items, queues, rubrics, rules
+from reviews.services import adjudication, assignment, intake, items, queues, rubrics, rules
 from reviews.services.assignment import HandedIn
 from reviews.services.queues import Wanted
 
@@ -41,7 +42,12 @@ def rubric_list(request: Request) -> Response:
         return Response(paging.page(request, versions, _shown_by(shapes.RubricShown)))
     asked = shapes.RubricRequest.read(request.data)
     rubric, is_new = rubrics.create_rubric(
-        name=asked["name"], asked=asked["questions"], quality=asked["quality"], by=actor, now=clock.now()
+        name=asked["name"],
+        asked=asked["questions"],
+        quality=asked["quality"],
+        guideline=asked["guideline"],
+        by=actor,
+        now=clock.now(),
     )
     return _made(shapes.RubricShown(rubric).data, is_new)
 
@@ -79,14 +85,34 @@ def queue_detail(request: Request, name: str) -> Response:
     return Response({**shapes.QueueShown(queue).data, "counters": shapes.CountersShown(counted).data})
 
 
-@extend_schema(methods=["POST"], request=shapes.ItemsRequest, responses={201: shapes.ItemsAdded})
+@extend_schema(
+    methods=["POST"],
+    request=shapes.ItemsRequest,
+    responses={
+        201: shapes.ItemsAdded,
+        202: OpenApiResponse(shapes.IntakeAccepted, "A worker takes in all that match; `url` tells how far it is."),
+    },
+)
 @endpoint(POST=Scope.EVALUATE)
 def item_list(request: Request, name: str) -> Response:
-    """Outputs put into a queue by hand."""
-    queue = _queue(actor_of(request), name)
+    """Outputs put into a queue by hand: these, or all that match a filter."""
+    actor = actor_of(request)
+    queue = _queue(actor, name)
     asked = shapes.ItemsRequest.read(request.data)
+    if "filter" in asked:
+        found, _ = intake.ask(queue=queue, given=asked["filter"], by=actor, now=clock.now())
+        url = request.build_absolute_uri(reverse("reviews:api-intake-detail", args=[queue.name, found.pk]))
+        return Response({**shapes.IntakeShown(found).data, "url": url}, status=202, headers={"Location": url})
     added = items.add_outputs(queue=queue, external_ids=asked["outputs"])
     return Response(shapes.ItemsAdded(added).data, status=201)
+
+
+@extend_schema(methods=["GET"], responses=shapes.IntakeShown)
+@endpoint(GET=Scope.READ)
+def intake_detail(request: Request, name: str, intake_id: int) -> Response:
+    """How far an intake of this queue is."""
+    found = queries.intake_of(_queue(actor_of(request), name), intake_id)
+    return Response(shapes.IntakeShown(found).data)
 
 
 @extend_schema(methods=["GET"], responses=shapes.RulePage)

@@ -18,7 +18,7 @@ def agree(questions: Sequence[Question], opinions: Sequence[Opinion]) -> bool:
     required = [question["key"] for question in questions if question["required"]]
     return (
         all(len({_folded(opinion.answers.get(key)) for opinion in opinions}) <= 1 for key in required)
-        and len({_spaced(opinion.correction) for opinion in opinions}) <= 1
+        and len({spaced(opinion.correction) for opinion in opinions}) <= 1
     )
 
 
@@ -33,7 +33,8 @@ def joint(opinions: Sequence[Opinion]) -> Opinion:
     return Opinion(shared, first.correction)
 
 
-def _spaced(correction: str | None) -> str | None:
+def spaced(correction: str | None) -> str | None:
+    """A correction as it is compared: in one compatibility form, with one space where there are several."""
     return None if correction is None else " ".join(unicodedata.normalize("NFKC", correction).split())
 
 

@@ -32,6 +32,7 @@ class Rubric(models.Model):
     content_hash = models.CharField(max_length=64)
     questions = models.JSONField()
     quality = models.JSONField()
+    guideline = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=300)
 
@@ -158,10 +159,63 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["project", "id"], name="item_by_project"),
             models.Index(fields=["queue", "id"], condition=models.Q(state="open"), name="item_open_oldest_first"),
+            models.Index(
+                fields=["queue", "id"], condition=models.Q(state="disputed"), name="item_disputed_oldest_first"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.subject_kind} {self.subject_key} in {self.queue}"
+
+
+class Intake(models.Model):
+    """Somebody asked that all outputs which match `filter` go into the queue; a worker walks them in blocks by id.
+
+    The walk goes from the project's first output to `last_output`, the newest when it was asked for, and has
+    come as far as `cursor`: whoever goes on begins there. `n_seen` matched so far, `n_added` became items.
+    """
+
+    class State(models.TextChoices):
+        WALKING = "walking"
+        DONE = "done"
+        STOPPED = "stopped"
+
+    queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="intakes", db_index=False)
+    filter = models.JSONField(default=dict)
+    first_output = models.BigIntegerField()
+    last_output = models.BigIntegerField()
+    cursor = models.BigIntegerField()
+    n_seen = models.PositiveIntegerField(default=0)
+    n_added = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=10, choices=State, default=State.WALKING)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(n_added__lte=models.F("n_seen")), name="intake_adds_what_it_saw"),
+            models.CheckConstraint(
+                condition=models.Q(state="walking", ended_at=None)
+                | (~models.Q(state="walking") & models.Q(ended_at__isnull=False)),
+                name="intake_ended_has_moment",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["queue", "id"], name="intake_by_queue"),
+            models.Index(fields=["id"], condition=models.Q(state="walking"), name="intake_walking"),
+        ]
+
+    def __str__(self) -> str:
+        return f"intake {self.pk} into {self.queue}"
+
+    @property
+    def share(self) -> float:
+        """How much of the way is behind it, 0 to 1, by the ids of outputs; 1 at its end alone."""
+        if self.state == self.State.DONE or self.last_output <= 0:
+            return 1.0
+        way = self.last_output - self.first_output + 1
+        return max(0, self.cursor - self.first_output + 1) / way
 
 
 class ItemOutput(models.Model):
@@ -179,12 +233,17 @@ class ItemOutput(models.Model):
 
 
 class Claim(models.Model):
-    """This reviewer has this item on the desk until `lease_until`; `token` fences what is handed in."""
+    """This reviewer has this item on the desk until `lease_until`; `token` fences what is handed in.
+
+    A claim that `is_ahead` takes no place: the item was fetched before its turn, and others may have it, though
+    they get another one first.
+    """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="claims")
     reviewer = models.CharField(max_length=300)
     token = models.UUIDField()
     lease_until = models.DateTimeField()
+    is_ahead = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["item", "reviewer"], name="claim_once_per_reviewer")]
@@ -192,6 +251,44 @@ class Claim(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer} holds {self.item}"
+
+
+class Draft(models.Model):
+    """What this reviewer has typed about this item and not handed in; kept whoever has the item by now."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="drafts", db_index=False)
+    reviewer = models.CharField(max_length=300)
+    answers = models.JSONField(default=dict)
+    correction = models.TextField(blank=True)
+    comment = models.TextField(blank=True)
+    tags = models.TextField(blank=True)
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "reviewer"], name="draft_once_per_reviewer")]
+        indexes = [models.Index(fields=["reviewer", "saved_at"], name="draft_by_reviewer")]
+
+    def __str__(self) -> str:
+        return f"what {self.reviewer} typed about {self.item}"
+
+
+class Bookmark(models.Model):
+    """Up to the item `floor` nothing open in this queue waited for this reviewer when it was last looked for.
+
+    It spares a reviewer of thousands a walk past all of them. It is a hint with an age: after some minutes the queue
+    is searched from its beginning again, and whatever opens an item a second time lowers the floors above it.
+    """
+
+    queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="bookmarks", db_index=False)
+    reviewer = models.CharField(max_length=300)
+    floor = models.BigIntegerField()
+    searched_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["queue", "reviewer"], name="bookmark_once_per_reviewer")]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer} in {self.queue} from {self.floor}"
 
 
 class Skip(models.Model):
@@ -209,8 +306,17 @@ class Skip(models.Model):
         return f"{self.reviewer} skipped {self.item}"
 
 
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def standing(self) -> "ReviewQuerySet":
+        """Reviews that their reviewers did not take back."""
+        return self.filter(withdrawn_at=None)
+
+
 class Review(models.Model):
-    """What one person answered about one item; a later attempt adds a row and overwrites nothing."""
+    """What one person answered about one item; a later attempt adds a row and overwrites nothing.
+
+    Taken back (`withdrawn_at`), it stays as history and counts for nothing.
+    """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="reviews")
     reviewer = models.CharField(max_length=300)
@@ -222,11 +328,24 @@ class Review(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     comment = models.TextField(blank=True)
     at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["item", "reviewer", "attempt"], name="review_attempt_once"),
+            models.UniqueConstraint(
+                fields=["item", "reviewer"],
+                condition=models.Q(withdrawn_at=None),
+                name="review_one_standing_per_reviewer",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at=None) | models.Q(withdrawn_at__gte=models.F("at")),
+                name="review_withdrawn_after_it_was_given",
+            ),
         ]
+        indexes = [models.Index(fields=["reviewer", "at"], name="review_by_reviewer")]
 
     def __str__(self) -> str:
         return f"{self.reviewer} on {self.item}"

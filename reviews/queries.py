@@ -5,13 +5,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import BigIntegerField, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast, JSONObject
 
+from core.problems import Missing
 from outputs.models import Output, OutputBody
 from prompts.models import Prompt
 from reviews import texts
-from reviews.models import Item, ItemOutput, Part, Queue, Rubric, Verdict, VerdictQuerySet
+from reviews.models import (
+    Intake,
+    Item,
+    ItemOutput,
+    Match,
+    Part,
+    Queue,
+    Review,
+    Rubric,
+    SamplingRule,
+    Verdict,
+    VerdictQuerySet,
+)
 
 # The texts of an ItemOutput's output as one object, or null where retention dropped them.
 BODY = Subquery(
@@ -109,6 +122,11 @@ def task_of(item_id: int) -> Task:
         .annotate(body=BODY)
         .order_by("position")
     )
+    return task_in(places)
+
+
+def task_in(places: list[Any]) -> Task:  # Any: ItemOutput rows, annotated with `BODY`
+    """The task that these places of one item make."""
     item = places[0].item
     return Task(item, item.rubric, [_shown(place.output, place.body) for place in places])
 
@@ -116,12 +134,155 @@ def task_of(item_id: int) -> Task:
 def counters(queue: Queue, *, reviewer: str) -> Counters:
     """The queue's items by state, and those this reviewer judged: two statements."""
     by_state = dict(queue.items.order_by().values_list("state").annotate(n=Count("pk")))
-    mine = queue.items.filter(reviews__reviewer=reviewer).distinct().count()
+    mine = queue.items.filter(reviews__reviewer=reviewer, reviews__withdrawn_at=None).distinct().count()
     return Counters(
         open=by_state.get(Item.State.OPEN, 0),
         disputed=by_state.get(Item.State.DISPUTED, 0),
         settled=by_state.get(Item.State.SETTLED, 0),
         mine=mine,
+    )
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One queue of the list, with its items by state."""
+
+    queue: Queue
+    open: int
+    disputed: int
+    settled: int
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """Somebody who reviewed in a queue: who, how many items, and when last."""
+
+    name: str
+    n: int
+    last_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """A queue with all that its page says of it."""
+
+    queue: Queue
+    counters: Counters
+    n_by_hand: int
+    rules: list[SamplingRule]
+    adjudicators: list[str]
+    reviewers: list[Reviewer]
+    intakes: list[Intake]
+
+
+def queue_rows(project_id: int, *, after: int = 0, limit: int = 100) -> list[QueueRow]:
+    """The project's queues, newest first, from below the id `after`: two statements."""
+    found = Queue.objects.of(project_id).select_related("rubric").order_by("-pk")
+    rows = list(found.filter(pk__lt=after)[:limit] if after else found[:limit])
+    counted = Item.objects.filter(queue__in=[row.pk for row in rows]).order_by().values_list("queue", "state")
+    by_state = {(queue, state): n for queue, state, n in counted.annotate(n=Count("pk"))}
+    return [QueueRow(row, *(by_state.get((row.pk, state), 0) for state in Item.State.values)) for row in rows]
+
+
+def queue_page(project_id: int, name: str, *, reviewer: str) -> QueuePage:
+    """The queue of this name with all that its page says: eight statements.
+
+    Raises:
+        Missing: there is no such queue.
+    """
+    queue = queue_named(project_id, name)
+    drawn = Match.objects.filter(
+        rule__queue=queue, drawn=True, output_id=Cast(OuterRef("subject_key"), BigIntegerField())
+    )
+    return QueuePage(
+        queue=queue,
+        counters=counters(queue, reviewer=reviewer),
+        n_by_hand=queue.items.filter(~Exists(drawn), subject_kind="output").count(),
+        rules=list(queue.rules.order_by("pk")),
+        adjudicators=sorted(queue.adjudicators.values_list("email", flat=True)),
+        reviewers=_reviewers(queue),
+        intakes=newest_intakes(queue),
+    )
+
+
+def queue_named(project_id: int, name: str) -> Queue:
+    """The project's queue of this name with its rubric; one statement.
+
+    Raises:
+        Missing: there is none.
+    """
+    known = Queue.objects.of(project_id).select_related("rubric")
+    found = None if "\x00" in name else known.filter(name=name).first()
+    if found is None:
+        raise Missing("queue")
+    return found
+
+
+def newest_intakes(queue: Queue, *, limit: int = 5) -> list[Intake]:
+    """The queue's last intakes, newest first; one statement."""
+    return list(queue.intakes.order_by("-pk")[:limit])
+
+
+def intake_of(queue: Queue, intake_id: int) -> Intake:
+    """The queue's intake with this id; one statement.
+
+    Raises:
+        Missing: there is none.
+    """
+    found = queue.intakes.select_related("queue").filter(pk=intake_id).first()
+    if found is None:
+        raise Missing("intake")
+    return found
+
+
+def walking(limit: int) -> list[int]:
+    """The ids of intakes that have not come to their end, oldest first."""
+    found = Intake.objects.filter(state=Intake.State.WALKING).order_by("pk")
+    return list(found.values_list("pk", flat=True)[:limit])
+
+
+def newest_rubrics(project_id: int) -> list[Rubric]:
+    """The newest version of each rubric by name, with the number of queues that ask it; one statement."""
+    newer = Rubric.objects.filter(project=OuterRef("project"), name=OuterRef("name"), version__gt=OuterRef("version"))
+    newest = Rubric.objects.of(project_id).filter(~Exists(newer))
+    return list(newest.annotate(n_queues=Count("queues")).order_by("name"))
+
+
+def rubric_versions(project_id: int, name: str) -> list[Rubric]:
+    """All versions of a rubric, newest first; one statement.
+
+    Raises:
+        Missing: there is no such rubric.
+    """
+    known = Rubric.objects.of(project_id).order_by("-version")
+    found = [] if "\x00" in name else list(known.filter(name=name))
+    if not found:
+        raise Missing("rubric")
+    return found
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """One disputed item with what everybody said of it, and how many wait beside it."""
+
+    task: Task
+    reviews: list[Review]
+    n_disputed: int
+    following: int | None
+
+
+def dispute(queue: Queue, *, after: int = 0) -> Dispute | None:
+    """The oldest disputed item above the id `after`, or None where nothing is disputed: four statements."""
+    disputed = queue.items.filter(state=Item.State.DISPUTED).order_by("pk").values_list("pk", flat=True)
+    here = list(disputed.filter(pk__gt=after)[:2])
+    if not here:
+        return None
+    reviews = Review.objects.standing().filter(item=here[0]).select_related("user").order_by("pk")
+    return Dispute(
+        task=task_of(here[0]),
+        reviews=list(reviews),
+        n_disputed=disputed.order_by().count(),
+        following=here[1] if len(here) > 1 else None,
     )
 
 
@@ -201,6 +362,19 @@ def exam_verdicts(prompt: Prompt, *, parts: Iterable[str] = EXAM_PARTS) -> list[
         )
         for verdict, output, body in _with_texts(exam)
     ]
+
+
+def _reviewers(queue: Queue, *, limit: int = 20) -> list[Reviewer]:
+    """Who reviewed most in the queue."""
+    counted = (
+        Review.objects.standing()
+        .filter(item__queue=queue)
+        .order_by()
+        .values_list("reviewer", "user__email")
+        .annotate(n=Count("item", distinct=True), last_at=Max("at"))
+        .order_by("-n", "reviewer")[:limit]
+    )
+    return [Reviewer(email or reviewer, n, last_at) for reviewer, email, n, last_at in counted]
 
 
 def _with_texts(found: VerdictQuerySet) -> list[tuple[Verdict, Output, dict[str, Any]]]:

@@ -100,14 +100,14 @@ def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], corr
             value = _read_answer(question, answers.get(key))
             if question["type"] == "correction":
                 text = value = _one_correction(text, _said(value))
-            if value is not None and not _is_asked(question, read):
-                raise UnfitError(f"is not asked where {_condition(question)} does not hold; leave it out")
+            if value is not None and not is_asked(question, read):
+                raise UnfitError(f"is not asked where {condition_of(question)} does not hold; leave it out")
         except UnfitError as flaw:
             flaws.append(FieldError(f"answers.{key}", str(flaw)))
             continue
         if value is not None and question["type"] != "correction":
             read[key] = value
-        if value is None and question["required"] and _is_asked(question, read):
+        if value is None and question["required"] and is_asked(question, read):
             place = "correction" if question["type"] == "correction" else f"answers.{key}"
             flaws.append(FieldError(place, f"is required: {question['text'][:200]}"))
     if flaws:
@@ -118,6 +118,12 @@ def read_opinion(questions: Sequence[Question], answers: Mapping[str, Any], corr
 def quality_of(quality: Mapping[str, Any], answers: Mapping[str, Any]) -> float:
     """The value from 0 to 1 that the rubric's map gives the answer to its quality question."""
     return float(quality["map"][str(answers[quality["question"]])])
+
+
+def in_words(questions: Sequence[Question], answers: Answers) -> list[tuple[str, str]]:
+    """The given answers as texts beside their keys, in the order of the questions."""
+    given = [(question["key"], answers[question["key"]]) for question in questions if question["key"] in answers]
+    return [(key, ", ".join(answer) if isinstance(answer, list) else f"{answer}") for key, answer in given]
 
 
 class UnfitError(ValueError):
@@ -371,7 +377,8 @@ def _one_correction(sent: str | None, answered: str | None) -> str | None:
     return sent if sent is not None else answered
 
 
-def _is_asked(question: Question, answers: Answers) -> bool:
+def is_asked(question: Question, answers: Answers) -> bool:
+    """Whether the answers so far make the question one that is asked."""
     condition = question.get("show_if")
     if condition is None:
         return True
@@ -384,7 +391,8 @@ def _same(given: Any, wanted: Any) -> bool:
     return given is not None and str(given) == str(word)
 
 
-def _condition(question: Question) -> str:
+def condition_of(question: Question) -> str:
+    """When a question with `show_if` is asked, in words."""
     return f"{question['show_if']['question']} = {_listed(_as_list(question['show_if']['is']))}"
 
 

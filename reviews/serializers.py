@@ -8,7 +8,7 @@ from rest_framework import serializers
 from core.fields import Whole
 from core.rest import StrictSerializer
 from prompts import names
-from reviews.models import Part, SamplingRule
+from reviews.models import Intake, Part, SamplingRule
 from reviews.questions import KINDS, LONGEST_TEXT, MOST_QUESTIONS, MOST_TAGS
 from reviews.services.items import as_rows
 
@@ -108,6 +108,7 @@ class RubricRequest(StrictSerializer):
     name = Name()
     questions = Questions()
     quality = QualityRequest()
+    guideline = Words(max_length=LONGEST_TEXT, allow_blank=True, default="")
 
 
 class QualityShown(serializers.Serializer[Any]):
@@ -120,6 +121,7 @@ class RubricShown(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     questions = Questions()
     quality = QualityShown()
+    guideline = serializers.CharField()
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
 
@@ -174,7 +176,15 @@ class QueueWithCounters(QueueShown):
 
 
 class ItemsRequest(StrictSerializer):
-    outputs = serializers.ListField(child=Words(max_length=200), min_length=1, max_length=MOST_OUTPUTS)
+    outputs = serializers.ListField(
+        child=Words(max_length=200), min_length=1, max_length=MOST_OUTPUTS, required=False
+    )
+    filter = Mapping(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError("send either outputs (a list of ids) or filter (all that match)")
+        return attrs
 
 
 class FieldErrorShown(serializers.Serializer[Any]):
@@ -195,6 +205,25 @@ class ItemsAdded(serializers.Serializer[Any]):
     @extend_schema_field(RejectedRow(many=True))
     def get_rejected(self, added: Any) -> list[dict[str, object]]:
         return as_rows(added.rejected)
+
+
+class IntakeShown(serializers.Serializer[Any]):
+    """How far the walk over all matching outputs came."""
+
+    id = serializers.IntegerField()
+    queue = serializers.CharField(source="queue.name")
+    filter = serializers.DictField(child=serializers.CharField())
+    state = serializers.ChoiceField(Intake.State.choices)
+    share = serializers.FloatField(help_text="of the walk that is behind it, 0 to 1")
+    seen = serializers.IntegerField(source="n_seen")
+    added = serializers.IntegerField(source="n_added")
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class IntakeAccepted(IntakeShown):
+    url = serializers.URLField(help_text="where its progress is told")
 
 
 class RuleRequest(StrictSerializer):

@@ -23,6 +23,7 @@ ALLOWED_SKIPS = [
     re.compile(r"RATCHET_TEST_DATA is not set"),
     re.compile(r"RATCHET_TEST_REDIS_URL is not set"),
     re.compile(r"RATCHET_TEST_RABBITMQ_URL is not set"),
+    re.compile(r"Chromium is not installed"),
     re.compile(r"needs root"),
     re.compile(r"needs Linux"),
     re.compile(r"needs a Python that another account may run"),

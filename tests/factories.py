@@ -33,7 +33,7 @@ def a_member(project: Project, role: str = Role.ENGINEER, email: str = "") -> Us
 
 def an_actor(project: Project, role: str = Role.ADMIN) -> Actor:
     """A signed-in member with this role."""
-    return Actor(project=project, scopes=ROLE_SCOPES[role], user=a_member(project, role))
+    return Actor(project=project, scopes=ROLE_SCOPES[role], user=a_member(project, role), role=role)
 
 
 def a_key(project: Project, *scopes: str, user: User | None = None) -> str:

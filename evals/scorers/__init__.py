@@ -7,9 +7,9 @@ import importlib
 import pkgutil
 
 from evals.scorers.panel import Panel
-from evals.scorers.registry import Case, Scorer, ScoreValue, build, checked, key, names, scorer
+from evals.scorers.registry import Case, Scorer, ScoreValue, about, build, checked, key, names, scorer
 
-__all__ = ["Case", "Panel", "ScoreValue", "Scorer", "build", "checked", "key", "names", "scorer"]
+__all__ = ["Case", "Panel", "ScoreValue", "Scorer", "about", "build", "checked", "key", "names", "scorer"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -78,6 +78,14 @@ def names() -> list[str]:
     return sorted(_SCORERS)
 
 
+def about(name: str) -> str:
+    """What a scorer does and which arguments it takes, in one line for people."""
+    cls = _SCORERS[name]
+    said = (cls.__doc__ or "").strip().splitlines()[0]
+    arguments = ", ".join(field.name for field in dataclasses.fields(typing.cast(Any, cls)))
+    return f"{said} Arguments: {arguments}." if arguments else said
+
+
 def build(spec: Mapping[str, Any], *, field: str = "scorer") -> Scorer:
     """The scorer that `{"name", "args"}` asks for.
 

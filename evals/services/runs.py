@@ -160,7 +160,7 @@ def _fail(run_id: int, fault: Exception, now: dt.datetime) -> bool:
         if run is None or run.state not in LIVE:
             return False
         if run.gate_asked is not None:
-            run.gate = gate.undecided(reason, _demand(run)).as_dict()
+            run.gate = gate.undecided(reason, demand_of(run)).as_dict()
         run.state, run.reason = State.FAILED, reason
         _end(run, now)
     return True
@@ -323,7 +323,7 @@ def _judged(run: Run, candidate: Sheet) -> Judgement:
     if baseline is not None and baseline.state in (State.CANCELLED, State.FAILED):
         no_baseline, baseline = f"the baseline, run {baseline.pk}, was {baseline.state}", None
     return gate.judge(
-        _demand(run),
+        demand_of(run),
         Panel(run.scorers).scorers,
         candidate=candidate,
         baseline=None if baseline is None else queries.sheet(baseline, keys=list(candidate.values)),
@@ -335,7 +335,7 @@ def _judged(run: Run, candidate: Sheet) -> Judgement:
     )
 
 
-def _demand(run: Run) -> Demand:
+def demand_of(run: Run) -> Demand:
     asked = run.gate_asked or {}
     return Demand(**{name: value for name, value in asked.items() if name != "no_baseline"})
 

@@ -44,13 +44,14 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 
 # Application ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "config.apps.SiteConfig",
     "demo",
     "desk",
+    "insights",
     "improvement",
     "releases",
     "evals",
@@ -72,10 +73,14 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_htmx",
+    "template_partials",
     "csp",
 ]
 MIDDLEWARE = [
+    # Before everything that makes a body: pages and static files go out small.
+    "django.middleware.gzip.GZipMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.compression.PagesCompressed",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -100,7 +105,11 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+                "desk.bar.bar",
+            ],
+            # Figures, icons, texts of others: every page has them without asking.
+            "libraries": {"ratchet": "core.tags"},
+            "builtins": ["core.tags", "template_partials.templatetags.partials"],
         },
     }
 ]
@@ -140,6 +149,7 @@ if ENVIRONMENT.ratchet_mode == "test":
     # Slow on purpose is for real passwords; tests make hundreds.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGIN_URL = "projects:login"
+CSRF_FAILURE_VIEW = "projects.views.form_refused"
 LOGIN_REDIRECT_URL = "desk:home"
 LOGOUT_REDIRECT_URL = "projects:login"
 ACCOUNT_ADAPTER = "projects.accounts.ClosedDoorAdapter"
@@ -176,6 +186,7 @@ SPECTACULAR_SETTINGS = {
         "ExamPart": "evals.models.CasePart",
         "RunState": "evals.models.Run.State",
         "ResultState": "evals.models.Result.State",
+        "ErrandState": "evals.models.Errand.State",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -186,11 +197,26 @@ SPECTACULAR_SETTINGS = {
 
 # Hand-overs and background work --------------------------------------------------------------------------------
 # The lower room knows these names, never the code behind them.
-HANDOVER_CONSUMERS = {"outputs.stored": ["reviews.sampling"]}
+HANDOVER_CONSUMERS = {
+    "outputs.stored": ["reviews.sampling", "outputs.search", "insights.hours"],
+    "outputs.sampled": ["insights.hours"],
+    "items.settled": ["insights.hours"],
+}
 # Which bell wakes which consumer.
-HANDOVER_BELLS = {"reviews.sampling": "reviews.tasks.sample"}
+HANDOVER_BELLS = {
+    "reviews.sampling": "reviews.tasks.sample",
+    "outputs.search": "outputs.tasks.index_texts",
+    "insights.hours": "insights.tasks.note",
+}
 # What every worker looks for every REAPER_SECONDS, so that a lost bell costs one period.
-SWEEPS = ["ledger.tasks.sweep", "prompts.tasks.sweep", "evals.tasks.sweep", "improvement.tasks.sweep"]
+SWEEPS = [
+    "ledger.tasks.sweep",
+    "prompts.tasks.sweep",
+    "reviews.tasks.sweep",
+    "evals.tasks.sweep",
+    "improvement.tasks.sweep",
+    "insights.tasks.roll_up",
+]
 LEASE_SECONDS = ENVIRONMENT.ratchet_lease_seconds
 REAPER_SECONDS = ENVIRONMENT.ratchet_reaper_seconds
 
@@ -229,5 +255,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     **{f"{name} again and again": {"task": name, "schedule": REAPER_SECONDS} for name in SWEEPS},
     "drop what has expired": {"task": "ledger.tasks.forget", "schedule": dt.timedelta(hours=1)},
+    "forget old try-outs": {"task": "evals.tasks.forget", "schedule": dt.timedelta(hours=1)},
     "make partitions ahead": {"task": "outputs.tasks.make_partitions", "schedule": dt.timedelta(hours=6)},
 }

@@ -52,11 +52,9 @@ class Ratchet:
         body = {"name": name, "kind": "openai", "base_url": base_url, "concurrency": concurrency}
         self._post("connections", {**body, "secret": secret})
 
-    def add_rubric(self, *, name: str) -> None:
-        """One question, whose answer is the quality."""
-        question = {"key": "correct", "type": "yes_no", "text": "Is the intent right?", "required": True}
-        quality = {"question": "correct", "map": {"yes": 1, "no": 0}}
-        self._post("rubrics", {"name": name, "questions": [question], "quality": quality})
+    def add_rubric(self, *, name: str, questions: Iterable[Json], quality: Json) -> None:
+        """What reviewers are asked, and which answer is the quality."""
+        self._post("rubrics", {"name": name, "questions": list(questions), "quality": quality})
 
     def add_queue(self, *, name: str, rubric: str) -> None:
         """A queue in which one review settles an item."""
@@ -124,6 +122,10 @@ class Ratchet:
         headers = {"Content-Type": "application/x-ndjson"}
         return self._json(self._call("POST", "outputs", content=lines, headers=headers))
 
+    def log_feedback(self, feedback: Iterable[Json]) -> Json:
+        """Store what users said of outputs."""
+        return self._post("feedback", list(feedback))
+
     # --- review ---
 
     def next_item(self, *, queue: str) -> Json | None:
@@ -166,6 +168,11 @@ class Ratchet:
         """How far a run is, with its scores and its gate."""
         return self._get(f"runs/{run}")
 
+    def rows(self, path: str) -> list[Json]:
+        """The newest rows of a list, one page of them."""
+        found: list[Json] = self._get(path)["results"]
+        return found
+
     def release(self, *, prompt: str, label: str, revision: int, run: int) -> None:
         """Point the label to a revision on the evidence of a run."""
         self._post(f"prompts/{prompt}/releases", {"label": label, "revision": revision, "run": run})
@@ -178,7 +185,7 @@ class Ratchet:
     def _get(self, path: str) -> Json:
         return self._json(self._call("GET", path))
 
-    def _post(self, path: str, body: Json) -> Json:
+    def _post(self, path: str, body: Json | list[Json]) -> Json:
         return self._json(self._call("POST", path, json=body))
 
     def _json(self, response: httpx2.Response) -> Json:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from demo import replies
 from demo.client import Json, Ratchet, Refused
 from demo.model import MODEL
 from demo.production import Production
@@ -18,6 +19,8 @@ from demo.traffic import Message
 
 LABEL = "production"
 SCORER = "exact_match"
+QUESTION = {"key": "correct", "type": "yes_no", "text": "Is the intent right?", "required": True}
+QUALITY = {"question": "correct", "map": {"yes": 1, "no": 0}}
 PATIENCE_S = 120.0
 PAUSE_S = 0.2
 ENDED = {"done", "cancelled", "failed", "invalid"}
@@ -81,6 +84,24 @@ def connect_model(site: Site) -> None:
     with closing(Ratchet(site.base_url, site.admin_key)) as admin:
         secret = site.model_key or "not-needed"
         admin.add_connection(name=site.connection, base_url=site.model_url, secret=secret, concurrency=8)
+
+
+def leave_replies(site: Site) -> int:
+    """Log the replies that wait for a person to judge them, with what customers said; how many there are.
+
+    A repeat stores nothing again.
+    """
+    name = replies.PROMPT
+    keys = (site.engineer_key, site.admin_key)
+    with closing(Ratchet(site.base_url, keys[0])) as engineer, closing(Ratchet(site.base_url, keys[1])) as admin:
+        admin.add_prompt(name=name, description="Answers customers from the passages that were found.")
+        engineer.add_revision(prompt=name, system=replies.SYSTEM, examples=[], model=f"{site.connection}/{MODEL}", k=1)
+        admin.add_rubric(name=name, questions=replies.QUESTIONS, quality=replies.QUALITY)
+        admin.add_queue(name=name, rubric=name)
+        admin.add_rule(queue=name, prompt=name, rate=1.0)
+        engineer.log_outputs(replies.outputs())
+        engineer.log_feedback(replies.feedback())
+    return len(replies.TICKETS)
 
 
 def show(scenario: Scenario, site: Site, console: Console) -> list[Round]:
@@ -168,7 +189,7 @@ class Player:
         return version
 
     def _prepare_queue(self, name: str) -> None:
-        self.admin.add_rubric(name=name)
+        self.admin.add_rubric(name=name, questions=[QUESTION], quality=QUALITY)
         self.admin.add_queue(name=name, rubric=name)
         self.admin.add_rule(queue=name, prompt=name, rate=1.0)
 

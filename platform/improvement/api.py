@@ -1,5 +1,6 @@
 """The API of proposals."""
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -7,7 +8,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import bells, clock, paging
-from core.problems import Missing
 from improvement import queries, serializers, services
 from improvement.models import Proposal
 from projects.access import Scope
@@ -36,10 +36,36 @@ def proposals(request: Request, name: str) -> Response:
 @extend_schema(summary="One proposal with the origins of what it adds", responses=serializers.ProposalDetail)
 @endpoint(GET=Scope.READ)
 def proposal(request: Request, proposal_id: int) -> Response:
-    found = queries.proposals_of(actor_of(request).project.pk).filter(pk=proposal_id).first()
-    if found is None:
-        raise Missing("proposal")
-    return Response(_detail(found))
+    return Response(_detail(queries.proposal(actor_of(request).project.pk, proposal_id)))
+
+
+@extend_schema(
+    summary="Approve a proposal",
+    description="Signed-in people alone. It moves no label: a release still asks for evidence.",
+    request=serializers.Decision,
+    responses=serializers.ProposalDetail,
+)
+@endpoint(POST=Scope.APPROVE)
+def approval(request: Request, proposal_id: int) -> Response:
+    return _decided(request, proposal_id, services.approve)
+
+
+@extend_schema(
+    summary="Reject a proposal",
+    description="Signed-in people alone, with a reason.",
+    request=serializers.Decision,
+    responses=serializers.ProposalDetail,
+)
+@endpoint(POST=Scope.APPROVE)
+def rejection(request: Request, proposal_id: int) -> Response:
+    return _decided(request, proposal_id, services.reject)
+
+
+def _decided(request: Request, proposal_id: int, decide: Callable[..., Proposal]) -> Response:
+    found = queries.proposal(actor_of(request).project.pk, proposal_id)
+    asked = serializers.Decision.read(request.data)
+    decide(proposal=found, reason=asked["reason"], by=actor_of(request), now=clock.now())
+    return Response(_detail(queries.proposal(actor_of(request).project.pk, proposal_id)))
 
 
 def _propose(request: Request, prompt: Prompt) -> Response:

@@ -7,7 +7,10 @@ from reviews.models import Verdict
 
 
 class Proposal(models.Model):
-    """A candidate revision made from verdicts of part `teach`, and what became of it."""
+    """A candidate revision made from verdicts of part `teach`, and what became of it.
+
+    Somebody approves or rejects what is ready, once. That says what people think; a label moves on evidence alone.
+    """
 
     class Kind(models.TextChoices):
         EXAMPLES = "examples"
@@ -16,6 +19,8 @@ class Proposal(models.Model):
         BUILDING = "building"
         READY = "ready"
         FAILED = "failed"
+        APPROVED = "approved"
+        REJECTED = "rejected"
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="proposals")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -26,6 +31,9 @@ class Proposal(models.Model):
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=300)
     built_at = models.DateTimeField(null=True)
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=300, blank=True)
+    decided_reason = models.TextField(blank=True)
 
     class Meta:
         constraints = [
@@ -39,6 +47,16 @@ class Proposal(models.Model):
             ),
             models.CheckConstraint(
                 condition=~models.Q(state="failed") | ~models.Q(reason=""), name="proposal_failed_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["building", "ready", "failed"], decided_at=None, decided_by="")
+                | models.Q(state__in=["approved", "rejected"], decided_at__isnull=False, revision__isnull=False)
+                & ~models.Q(decided_by=""),
+                name="proposal_decided_says_when_and_by_whom",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="rejected") | ~models.Q(decided_reason=""),
+                name="proposal_rejected_has_reason",
             ),
         ]
         indexes = [models.Index(fields=["id"], condition=models.Q(state="building"), name="proposal_building")]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from core.problems import Missing
 from evals.models import Run
 from improvement.models import Origin, Proposal
 
@@ -20,6 +21,18 @@ class Cause:
 def proposals_of(project_id: int) -> QuerySet[Proposal]:
     """The proposals of a project with all that a list shows, in one statement."""
     return Proposal.objects.filter(prompt__project_id=project_id).select_related("prompt", "revision", "base")
+
+
+def proposal(project_id: int, proposal_id: int) -> Proposal:
+    """The project's proposal of this id; one statement.
+
+    Raises:
+        Missing: there is none.
+    """
+    found = proposals_of(project_id).filter(pk=proposal_id).first()
+    if found is None:
+        raise Missing("proposal")
+    return found
 
 
 def causes(proposal: Proposal) -> list[Cause]:

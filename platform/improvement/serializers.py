@@ -4,14 +4,22 @@ from typing import Any
 
 from rest_framework import serializers
 
+from core.fields import Text
 from core.rest import StrictSerializer
 from improvement.models import Proposal
+from improvement.services import LONGEST_REASON
 
 
 class NewProposal(StrictSerializer):
     """What to propose."""
 
     kind = serializers.ChoiceField(choices=Proposal.Kind.choices)
+
+
+class Decision(StrictSerializer):
+    """Why; a rejection says it, an approval may."""
+
+    reason = Text(max_length=LONGEST_REASON, required=False, default="", allow_blank=True)
 
 
 class CauseShape(serializers.Serializer[Any]):
@@ -34,6 +42,9 @@ class ProposalShape(serializers.Serializer[Any]):
     reason = serializers.CharField()
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    decided_by = serializers.CharField()
+    decided_reason = serializers.CharField()
 
 
 class ProposalDetail(ProposalShape):

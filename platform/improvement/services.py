@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from core.problems import Conflict, Problem
+from core.problems import Conflict, FieldError, Invalid, Problem
 from core.similarity import folding
 from improvement.models import Origin, Proposal
 from projects import access
 from projects.access import Actor
+from projects.services import audit
 from prompts import queries as prompts
 from prompts import services as prompt_services
 from prompts.content import LONGEST_TEXT, ContextLine, Kind
@@ -20,6 +21,17 @@ from reviews import queries as reviews
 from reviews.queries import TeachingVerdict
 
 logger = logging.getLogger(__name__)
+
+
+LONGEST_REASON = 2_000
+
+
+class NotReady(Conflict):
+    """The proposal is still being built, has failed, or was decided."""
+
+    def __init__(self, proposal: Proposal, wanted: str) -> None:
+        by = f" by {proposal.decided_by}" if proposal.decided_by else ""
+        super().__init__(f"Proposal {proposal.pk} is {proposal.state}{by}; only one that is ready can be {wanted}.")
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,53 @@ def build(*, proposal_id: int, now: dt.datetime) -> None:
             _finish(proposal, now)
 
 
+def approve(*, proposal: Proposal, reason: str = "", by: Actor, now: dt.datetime) -> Proposal:
+    """The proposal is approved: somebody who may says that its revision is wanted. Nothing is released by it.
+
+    Args:
+        proposal: one that is ready.
+        reason: what convinced; may be empty.
+
+    Raises:
+        Conflict: it is not ready. The same decision by the same person again is no conflict and changes nothing.
+    """
+    return _decide(proposal, Proposal.State.APPROVED, reason=reason, by=by, now=now)
+
+
+def reject(*, proposal: Proposal, reason: str, by: Actor, now: dt.datetime) -> Proposal:
+    """The proposal is rejected, for this reason; its revision stays, as all revisions do.
+
+    Raises:
+        Invalid: no reason is given.
+        Conflict: it is not ready. The same decision by the same person again is no conflict and changes nothing.
+    """
+    if not reason.strip():
+        raise Invalid(FieldError("reason", "is empty; say why this is not wanted, for whoever proposes next"))
+    return _decide(proposal, Proposal.State.REJECTED, reason=reason, by=by, now=now)
+
+
+def _decide(proposal: Proposal, state: Proposal.State, *, reason: str, by: Actor, now: dt.datetime) -> Proposal:
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(FieldError("reason", f"has {len(reason)} characters; at most {LONGEST_REASON} are taken"))
+    with transaction.atomic():
+        locked = Proposal.objects.select_for_update(of=("self",)).select_related("prompt").get(pk=proposal.pk)
+        if (locked.state, locked.decided_by) == (state, by.name):
+            return locked
+        if locked.state != Proposal.State.READY:
+            raise NotReady(locked, state)
+        locked.state, locked.decided_at, locked.decided_by, locked.decided_reason = state, now, by.name, reason.strip()
+        locked.save(update_fields=["state", "decided_at", "decided_by", "decided_reason"])
+        audit.record(
+            by=by,
+            verb=f"proposal.{state}",
+            subject=f"{locked.prompt.name} proposal {locked.pk}",
+            now=now,
+            before={"state": Proposal.State.READY},
+            after={"state": state, "reason": locked.decided_reason},
+        )
+    return locked
+
+
 def _finish(proposal: Proposal, now: dt.datetime) -> None:
     try:
         with transaction.atomic():
@@ -89,9 +148,10 @@ def _make(proposal: Proposal, now: dt.datetime) -> dict[str, Any]:
     revision = _candidate(proposal, base, draft, now)
     earlier = Proposal.objects.filter(prompt=proposal.prompt, revision=revision).first()
     if earlier is not None:
-        raise Conflict(f"proposal {earlier.pk} is this very revision ({revision.number})")
+        raise Conflict(f"proposal {earlier.pk} is this very revision ({revision.number}), and is {earlier.state}")
     _keep_origins(revision, draft.taught)
-    said = f"{len(draft.taught)} corrections of part teach join revision {base.number}"
+    n = len(draft.taught)
+    said = f"{n} correction{'s' * (n != 1)} of part teach {'join' if n != 1 else 'joins'} revision {base.number}"
     return {"state": Proposal.State.READY, "base": base, "revision": revision, "reason": said}
 
 
@@ -123,6 +183,7 @@ def _fits(verdict: TeachingVerdict) -> bool:
 
 
 def _candidate(proposal: Proposal, base: Revision, draft: _Draft, now: dt.datetime) -> Revision:
+    n = len(draft.taught)
     return prompt_services.create_revision(
         prompt=proposal.prompt,
         messages=base.messages,
@@ -131,7 +192,7 @@ def _candidate(proposal: Proposal, base: Revision, draft: _Draft, now: dt.dateti
         context=draft.context,
         strategy=base.strategy,
         k=base.k,
-        note=f"proposal {proposal.pk}: {len(draft.taught)} corrections",
+        note=f"proposal {proposal.pk}: {n} correction{'s' * (n != 1)}",
         parent=base,
         by=access.system(proposal.prompt.project),
         now=now,

@@ -1,7 +1,8 @@
 """What production said, and what was said about it."""
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import BrinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -59,6 +60,9 @@ class Output(models.Model):
         indexes = [
             models.Index(fields=["project", "id"], name="output_newest_first"),
             models.Index(fields=["project", "prompt", "id"], name="output_by_prompt"),
+            models.Index(
+                fields=["project", "trace_id", "id"], condition=~models.Q(trace_id=""), name="output_by_trace"
+            ),
             # Rows arrive in the order of time, so a summary of block ranges is enough, and costs next to
             # nothing.
             BrinIndex(fields=["received_at"], name="output_by_arrival"),
@@ -88,6 +92,22 @@ class OutputBody(models.Model):
 
     def __str__(self) -> str:
         return f"body of output {self.output_id}"
+
+
+class SearchText(models.Model):
+    """The words that one output is found by, as keys `<project>:<word>` (`outputs.words`); filled by a worker.
+
+    An output without a row has not been looked at yet: a search does not find it, and says how far it is behind.
+    """
+
+    output = models.OneToOneField(Output, primary_key=True, on_delete=models.CASCADE, related_name="search_text")
+    words = SearchVectorField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["words"], name="search_text_words")]
+
+    def __str__(self) -> str:
+        return f"words of output {self.output_id}"
 
 
 class Feedback(models.Model):
@@ -123,6 +143,7 @@ class Feedback(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "output_external_id"], name="feedback_by_output"),
+            models.Index(fields=["project", "id"], condition=models.Q(kind="thumb"), name="feedback_thumbs"),
         ]
 
     def __str__(self) -> str:

@@ -1,16 +1,38 @@
 """What is asked of outputs; each in one call and a fixed number of SQL statements."""
 
 import datetime as dt
+import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from django.db.models import Q
+from django.db import connection
+from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from core.problems import Missing
-from outputs.models import Feedback, Output, OutputBody, OutputQuerySet
+from ledger.models import Handover
+from outputs import words
+from outputs.models import Feedback, Output, OutputBody, OutputQuerySet, SearchText
 
 # Of texts on one page of a list; fewer rows than asked for stand on it when they are long.
 PAGE_BYTES = 16 * 1024 * 1024
+
+
+# So many outputs that an index finds are taken as a list; more are common, and the newest are walked instead.
+MOST_LISTED = 10_000
+# So far back one page looks for outputs that no index finds, so that it costs the same at any size.
+WINDOW = 50_000
+# Ids are given out in the order of arrival, but for those that arrive at the same time: never so far apart.
+LONGEST_ARRIVAL = dt.timedelta(hours=1)
+SEARCH_CONSUMER = "outputs.search"
+
+
+class Thumb(enum.Enum):
+    """Which way a thumb shows."""
+
+    UP = "up"
+    DOWN = "down"
 
 
 @dataclass(frozen=True)
@@ -26,6 +48,11 @@ class Wanted:
         since: arrived at this moment or later.
         until: arrived before this moment.
         status: of the output.
+        q: words that all occur in its texts.
+        thumb: somebody gave a thumb of this kind.
+        score: name of a score that somebody gave.
+        score_min: the least value of that score.
+        score_max: the greatest.
     """
 
     prompt: str | None = None
@@ -36,10 +63,46 @@ class Wanted:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     status: Output.Status | None = None
+    q: str | None = None
+    thumb: Thumb | None = None
+    score: str | None = None
+    score_min: float | None = None
+    score_max: float | None = None
 
 
 def wanted_of(project_id: int, wanted: Wanted) -> OutputQuerySet:
-    """The project's outputs that are wanted, with their prompt and revision."""
+    """The project's outputs that are wanted, with their prompt and revision; see `selected`."""
+    return selected(project_id, wanted).rows
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Outputs that are wanted.
+
+    Args:
+        rows: all of them, with their prompt and revision, in no order.
+        is_walked: to find them costs as many rows as are looked at, so a page of them stops after `WINDOW`.
+        since: none of them arrived before this moment.
+    """
+
+    rows: OutputQuerySet
+    is_walked: bool = False
+    since: dt.datetime | None = None
+
+    def among(self, ids: QuerySet[Any, int], otherwise: Q | Exists | RawSQL) -> "Selection":
+        """Those that `ids` yields, too: as a list where they are few (one statement says so), else as a condition.
+
+        The order decides the cost: a common word is soon met going back from the newest output, a rare one is
+        found at once by its index, and either way taken for the other would read the whole table.
+        """
+        listed = list(ids[: MOST_LISTED + 1])
+        if len(listed) <= MOST_LISTED:
+            return replace(self, rows=self.rows.filter(pk__in=listed), is_walked=False)
+        return replace(self, rows=self.rows.filter(otherwise), is_walked=True)
+
+
+def selected(project_id: int, wanted: Wanted) -> Selection:
+    """The project's outputs that are wanted. Words and thumbs cost a statement each, at once, whatever the size."""
     conditions = {
         "prompt__name": wanted.prompt,
         "model": wanted.model,
@@ -49,9 +112,231 @@ def wanted_of(project_id: int, wanted: Wanted) -> OutputQuerySet:
         "received_at__lt": wanted.until,
         "status": wanted.status,
     }
-    rows = Output.objects.of(project_id).select_related("prompt", "revision")
-    rows = rows.filter(**{name: value for name, value in conditions.items() if value is not None})
-    return rows if wanted.revision is None else rows.filter(_is_revision(wanted.revision))
+    known = {name: value for name, value in conditions.items() if value is not None}
+    rows = Output.objects.of(project_id).select_related("prompt", "revision").filter(**known)
+    if wanted.revision is not None:
+        rows = rows.filter(_is_revision(wanted.revision))
+    if wanted.score is not None:
+        rows = rows.filter(Exists(_scores(project_id, wanted)))
+    is_walked = bool(known) or wanted.revision is not None or wanted.score is not None
+    found = Selection(rows, is_walked=is_walked, since=wanted.since)
+    if wanted.thumb is not None:
+        thumbs = Feedback.objects.filter(_shows(wanted.thumb), project_id=project_id, kind=Feedback.Kind.THUMB)
+        ids = Output.objects.of(project_id).filter(external_id__in=thumbs.values("output_external_id"))
+        otherwise = Exists(thumbs.filter(output_external_id=OuterRef("external_id")))
+        found = found.among(ids.values_list("pk", flat=True), otherwise)
+    return found if wanted.q is None else _with_words(found, project_id, wanted.q)
+
+
+def _with_words(found: Selection, project_id: int, asked: str) -> Selection:
+    query = words.query_of(asked, project_id=project_id)
+    if query is None:
+        return Selection(found.rows.none())
+    match = RawSQL("outputs_searchtext.words @@ %s::tsquery", [query], BooleanField())
+    # A scalar sub-select stays what it is: one look-up by key for each output that is walked over.
+    holds = RawSQL(
+        "(SELECT text.words @@ %s::tsquery FROM outputs_searchtext AS text WHERE text.output_id = outputs_output.id)",
+        [query],
+        BooleanField(),
+    )
+    return found.among(SearchText.objects.filter(match).values_list("pk", flat=True), holds)
+
+
+def _shows(thumb: Thumb) -> Q:
+    """A thumb is up above 0 and down at 0 (false) or below; one without a value says so by its label."""
+    by_label = Q(value=None, label__iexact=thumb.value)
+    return by_label | (Q(value__gt=0) if thumb is Thumb.UP else Q(value__lte=0))
+
+
+def _scores(project_id: int, wanted: Wanted) -> QuerySet[Feedback]:
+    given = {"value__gte": wanted.score_min, "value__lte": wanted.score_max}
+    return Feedback.objects.filter(
+        project_id=project_id,
+        output_external_id=OuterRef("external_id"),
+        kind=Feedback.Kind.SCORE,
+        name=wanted.score,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+@dataclass(frozen=True)
+class Page:
+    """Outputs, newest first.
+
+    Args:
+        outputs: those of this page.
+        next: the page after begins below this id; None where nothing is left.
+        looked_back_to: where the page ended early, after `WINDOW` outputs: the arrival of the last one it looked at.
+    """
+
+    outputs: list[Output]
+    next: int | None = None
+    looked_back_to: dt.datetime | None = None
+
+
+def newest(project_id: int, selection: Selection, *, below: int | None, limit: int) -> Page:
+    """A page of the selection, from the newest or below an id: two statements at most."""
+    rows = selection.rows if below is None else selection.rows.filter(pk__lt=below)
+    floor = _floor(project_id, below) if selection.is_walked else None
+    if floor is not None:
+        rows = rows.filter(pk__gte=floor.pk)
+    found = list(rows.order_by("-pk")[: limit + 1])
+    if len(found) > limit:
+        return Page(found[:limit], next=found[limit - 1].pk)
+    if floor is None or (selection.since is not None and floor.received_at < selection.since - LONGEST_ARRIVAL):
+        return Page(found)
+    return Page(found, next=floor.pk, looked_back_to=floor.received_at)
+
+
+def _floor(project_id: int, below: int | None) -> Output | None:
+    """The output `WINDOW` places further back; None where fewer are left."""
+    rows = Output.objects.of(project_id) if below is None else Output.objects.of(project_id).filter(pk__lt=below)
+    return rows.order_by("-pk").only("pk", "received_at")[WINDOW : WINDOW + 1].first()
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many: exactly `n`, or at least `n` where counting stopped."""
+
+    n: int
+    is_exact: bool
+
+
+def counted(project_id: int, selection: Selection) -> Count:
+    """How many are selected: exact up to `MOST_LISTED`, and never over more than two `WINDOW`s of outputs."""
+    rows, floor = selection.rows, None
+    if selection.is_walked:
+        ids = Output.objects.of(project_id).order_by("-pk").values_list("pk", flat=True)
+        floor = ids[2 * WINDOW : 2 * WINDOW + 1].first()
+        rows = rows if floor is None else rows.filter(pk__gte=floor)
+    n = rows.order_by().values("pk")[: MOST_LISTED + 1].count()
+    return Count(min(n, MOST_LISTED), is_exact=n <= MOST_LISTED and floor is None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The beginnings of an output's texts, as a list shows them."""
+
+    input: str
+    output: str
+    error: str
+
+
+_LINE = """
+    SELECT output_id, {input}, {output}, coalesce(left(error, 300), '')
+    FROM outputs_outputbody WHERE output_id = ANY(%s) AND received_on = ANY(%s)"""
+_BEGINNING = """
+    left(coalesce(CASE jsonb_typeof({name})
+        WHEN 'string' THEN {name} #>> '{{}}'
+        WHEN 'array' THEN coalesce({name} #>> '{{-1,content,0,text}}', {name} #>> '{{-1,content}}', {name}::text)
+        WHEN 'object' THEN coalesce({name} ->> 'content', {name} ->> 'input', {name}::text)
+        ELSE {name}::text END, ''), 300)"""
+_LINES = _LINE.format(input=_BEGINNING.format(name="input"), output=_BEGINNING.format(name="output"))
+
+
+def lines(outputs: Sequence[Output]) -> dict[int, Line]:
+    """The beginnings of these outputs' texts by output id, in one statement: long texts stay where they are."""
+    if not outputs:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LINES, [[output.pk for output in outputs], list({output.received_on for output in outputs})])
+        return {output_id: Line(*texts) for output_id, *texts in cursor.fetchall()}
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What was said last about an output: a thumb, and a score by its name."""
+
+    thumb: Thumb | None = None
+    score: float | None = None
+    score_name: str = ""
+
+
+def opinions(project_id: int, outputs: Iterable[Output], *, score: str | None = None) -> dict[str, Opinion]:
+    """The newest thumb and the newest score of each of these outputs, by external id, in one statement.
+
+    Args:
+        project_id: whose outputs.
+        outputs: the outputs.
+        score: only scores of this name.
+    """
+    kinds = Q(kind=Feedback.Kind.THUMB) | Q(kind=Feedback.Kind.SCORE, value__isnull=False)
+    said = Feedback.objects.filter(
+        kinds, project_id=project_id, output_external_id__in=[output.external_id for output in outputs]
+    )
+    if score is not None:
+        said = said.filter(Q(kind=Feedback.Kind.THUMB) | Q(name=score))
+    newest_first = said.order_by("output_external_id", "kind", "-pk").distinct("output_external_id", "kind")
+    found: dict[str, Opinion] = {}
+    for one in newest_first:
+        before = found.get(one.output_external_id, Opinion())
+        found[one.output_external_id] = _and(before, one)
+    return found
+
+
+def _and(before: Opinion, one: Feedback) -> Opinion:
+    if one.kind == Feedback.Kind.THUMB:
+        return Opinion(thumb_of(one), before.score, before.score_name)
+    return Opinion(before.thumb, one.value, one.name)
+
+
+def thumb_of(feedback: Feedback) -> Thumb | None:
+    """Which way a thumb shows; None where it says neither."""
+    if feedback.value is not None:
+        return Thumb.UP if feedback.value > 0 else Thumb.DOWN
+    said = feedback.label.lower()
+    return Thumb(said) if said in ("up", "down") else None
+
+
+def search_lag(*, now: dt.datetime) -> dt.timedelta:
+    """How far the search is behind: the age of the oldest outputs that wait to be looked at; zero where none do."""
+    oldest = Handover.objects.filter(consumer=SEARCH_CONSUMER, parked_at=None).order_by("pk")
+    waiting_since = oldest.values_list("created_at", flat=True).first()
+    return dt.timedelta() if waiting_since is None else max(dt.timedelta(), now - waiting_since)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One output of a trace in its place: `depth` below the first, `is_orphan` where its parent never arrived."""
+
+    output: Output
+    depth: int
+    is_orphan: bool
+
+
+MOST_SPANS = 500
+
+
+def trace(project_id: int, trace_id: str) -> list[Span]:
+    """The outputs of one trace, each below its parent and by time: one statement, the oldest 500 at most."""
+    if not trace_id or "\x00" in trace_id:
+        return []
+    rows = Output.objects.of(project_id).filter(trace_id=trace_id).select_related("prompt", "revision")
+    return _in_tree(list(rows.order_by("pk")[:MOST_SPANS]))
+
+
+def _in_tree(outputs: list[Output]) -> list[Span]:
+    outputs = sorted(outputs, key=lambda output: (output.started_at or output.received_at, output.pk))
+    by_span = {output.span_id: output for output in outputs if output.span_id}
+    below: dict[int, list[Output]] = {}
+    tops = []
+    for output in outputs:
+        parent = by_span.get(output.parent_span_id)
+        if parent is None or parent is output:
+            tops.append(output)
+        else:
+            below.setdefault(parent.pk, []).append(output)
+    found: dict[int, Span] = {}
+    waiting = [Span(output, 0, bool(output.parent_span_id)) for output in reversed(tops)]
+    # What is left are spans that are each other's parents: they stand at the top as well.
+    rest = iter(outputs)
+    while waiting or len(found) < len(outputs):
+        span = waiting.pop() if waiting else Span(next(rest), 0, is_orphan=True)
+        if span.output.pk not in found:
+            found[span.output.pk] = span
+            children = reversed(below.get(span.output.pk, []))
+            waiting += [Span(child, span.depth + 1, is_orphan=False) for child in children]
+    return list(found.values())
 
 
 def bodies(outputs: Iterable[Output]) -> dict[int, OutputBody]:

@@ -34,12 +34,16 @@ ROLE_SCOPES: Mapping[str, frozenset[Scope]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody with rights in one project: a signed-in member, a key acting for one, or a key on its own."""
+    """Somebody with rights in one project: a signed-in member, a key acting for one, or a key on its own.
+
+    `role` is a member's, for pages to choose what they show first; rights are asked of `scopes` alone.
+    """
 
     project: Project
     scopes: frozenset[Scope]
     user: User | None = None
     key: ApiKey | None = None
+    role: str = ""
 
     @property
     def identity(self) -> str:
@@ -82,6 +86,14 @@ def actor_for_member(user: User, project: Project, *, key: ApiKey | None = None)
     if key is not None:
         scopes = scopes & {Scope(scope) for scope in key.scopes}
     return Actor(project=project, scopes=scopes, user=user, key=key)
+
+
+def actor_in(user: User, slug: str) -> Actor | None:
+    """The actor this user is in the project with this slug, or None for a stranger; one statement."""
+    found = user.memberships.select_related("project").filter(project__slug=slug).first()
+    if found is None or not user.is_active:
+        return None
+    return Actor(project=found.project, scopes=ROLE_SCOPES[found.role], user=user, role=found.role)
 
 
 def actor_for_key(key: ApiKey) -> Actor | None:

@@ -19,6 +19,14 @@ class Role(models.TextChoices):
     ADMIN = "admin"
 
 
+class Theme(models.TextChoices):
+    """How pages look; empty is whatever the person's system says."""
+
+    SYSTEM = "", "As my system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
 class Users(BaseUserManager["User"]):
     """Users are made by `services.create_user` alone; Django's own look-ups need these two."""
 
@@ -27,13 +35,16 @@ class Users(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """One person, known by an e-mail address; the address is unique whatever its case."""
+    """One person, known by an e-mail address, which is unique whatever its case, and how pages suit this person."""
 
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     joined_at = models.DateTimeField(auto_now_add=True)
+    theme = models.CharField(max_length=10, choices=Theme, blank=True, default=Theme.SYSTEM)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    single_keys = models.BooleanField(default=True)
 
     objects: ClassVar[Users] = Users()
 
@@ -41,7 +52,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique_any_case")]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique_any_case"),
+            models.CheckConstraint(condition=models.Q(theme__in=Theme.values), name="user_theme_known"),
+        ]
 
     def __str__(self) -> str:
         return self.email
@@ -126,7 +140,10 @@ class AuditEvent(models.Model):
     after = models.JSONField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["project", "-at"], name="audit_newest_first")]
+        indexes = [
+            models.Index(fields=["project", "-at"], name="audit_newest_first"),
+            models.Index(fields=["project", "-id"], name="audit_by_cursor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor} {self.verb} {self.subject}"

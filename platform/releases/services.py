@@ -5,9 +5,10 @@ import datetime as dt
 from django.db import transaction
 
 from core.problems import Conflict, FieldError, Invalid
-from evals import gate
+from evals import queries as evals
 from evals.models import Run
 from evals.services import runs
+from evals.services.planning import PromptTarget, RunRequest
 from projects.access import Actor
 from projects.services import audit
 from prompts import services as prompts
@@ -15,6 +16,7 @@ from prompts.models import Label, Prompt, Revision
 from releases import queries
 from releases.models import Release
 
+UNDER_WAY = (Run.State.QUEUED, Run.State.RUNNING, Run.State.PAUSED)
 # Going back must never wait for words.
 NO_REASON = "no reason was given"
 
@@ -78,6 +80,34 @@ def roll_back(*, release: Release, reason: str, by: Actor, now: dt.datetime) -> 
         return _move(label, back, kind=Release.Kind.ROLLBACK, rolled_back=active, reason=said, by=by, now=now)
 
 
+def seek_evidence(*, prompt: Prompt, label_name: str, revision: Revision, by: Actor, now: dt.datetime) -> Run:
+    """There is a live run of the revision under the label's policy: the one that is under way, else a new one.
+
+    Two at once get the same run, so that a second press of a button costs no look. Ring `evals.tasks.drain` for the
+    run and its baseline afterwards.
+
+    Raises:
+        Unprocessable: the label has no policy.
+        Missing, Invalid: see `runs.create_run`.
+    """
+    with transaction.atomic():
+        label = _locked(prompt, label_name)
+        standing = _under_way(label, revision)
+        if standing is not None:
+            return standing
+        target = PromptTarget(prompt=prompt.name, revision=revision.number)
+        return runs.create_run(request=RunRequest(target=target, policy=label_name), by=by, now=now)
+
+
+def _under_way(label: Label, revision: Revision) -> Run | None:
+    """The newest live run that can become evidence: under the policy in force, against what is active."""
+    policy = evals.policy_of_label(label)
+    if policy is None:
+        return None
+    live = Run.objects.filter(revision=revision, policy=policy, state__in=UNDER_WAY)
+    return live.filter(baseline__revision=label.revision).order_by("-pk").first()
+
+
 def _locked(prompt: Prompt, label_name: str) -> Label:
     """The label's row, ours alone until the transaction ends: exactly one release at a time."""
     label = prompts.label_named(prompt=prompt, name=label_name)
@@ -89,15 +119,7 @@ def _locked(prompt: Prompt, label_name: str) -> Label:
 def _reasons_against(label: Label, revision: Revision, run: Run | None) -> list[str]:
     if run is None:
         return ["no run was sent as evidence: send the id of a run under this label's policy that passed"]
-    reasons = gate.is_evidence(run, label)
-    if run.revision_id != revision.pk:
-        reasons.append(f"run {run.pk} tested another revision")
-    rolled_back = Release.objects.filter(
-        label=label, kind=Release.Kind.ROLLBACK, rolled_back__revision=revision, at__gte=run.created_at
-    )
-    if rolled_back.exists():
-        reasons.append(f"revision {revision.number} was rolled back after run {run.pk}: it needs a new run")
-    return reasons
+    return queries.reasons_against(label, revision, run)
 
 
 def _move(

@@ -7,13 +7,17 @@ from typing import Any
 
 from django.db import transaction
 
-from core.problems import Missing, Problem
+from core.problems import Conflict, Missing, Problem
+from ledger import handovers
 from projects.access import Actor, Scope
 from projects.services import audit
 from reviews import questions
-from reviews.models import Item, PartSplit, Verdict
+from reviews.models import Item, PartSplit, Queue, Verdict
 from reviews.questions import Opinion
 from reviews.services import splitting
+
+# What is announced under this topic are items whose standing verdict changed.
+TOPIC = "items.settled"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class NotAnAdjudicator(Problem):
 
     def __init__(self) -> None:
         super().__init__(403, "Only the queue's adjudicators and admins give verdicts; the queue names them.")
+
+
+class NotDisputed(Conflict):
+    """What was to be settled is no dispute any more."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The item is {state} meanwhile; nothing was changed. Go on with the next dispute.")
 
 
 def settle(*, item: Item, settlement: Settlement, now: dt.datetime, split: PartSplit | None = None) -> Verdict:
@@ -73,6 +84,7 @@ def adjudicate(
     rationale: str,
     by: Actor,
     now: dt.datetime,
+    only_disputed: bool = False,
 ) -> Verdict:
     """The item is settled as an adjudicator says, whatever its state was; returns the standing verdict.
 
@@ -87,27 +99,39 @@ def adjudicate(
         rationale: why; it is shown wherever the verdict is.
         by: an adjudicator of the queue, or an admin.
         now: when.
+        only_disputed: for whoever read the reviews of a dispute; it was settled meanwhile, they have not seen how.
 
     Raises:
         Missing: no such item in the project.
         NotAnAdjudicator: somebody else.
+        NotDisputed: the item is open, or settled otherwise, and `only_disputed`.
         Invalid: the answers do not fit the rubric.
     """
     with transaction.atomic():
         item = lock(item_id=item_id, by=by)
-        if not _may_adjudicate(item, by):
+        if not may_adjudicate(item.queue, by):
             raise NotAnAdjudicator
         opinion = questions.read_opinion(item.rubric.questions, answers, correction)
         settlement = Settlement(opinion, Verdict.SettledBy.ADJUDICATOR, by.name, rationale)
         standing = item.verdicts.standing().select_related("split").first()
         if standing is not None and _says(standing, settlement):
             return standing
+        if only_disputed and item.state != Item.State.DISPUTED:
+            raise NotDisputed(item.state)
         item.verdicts.standing().update(replaced_at=now)
         verdict = settle(item=item, settlement=settlement, now=now, split=standing.split if standing else None)
         Item.objects.filter(pk=item.pk).update(state=Item.State.SETTLED)
         item.claims.all().delete()
+        handovers.announce(TOPIC, project_id=item.project_id, ids=[item.pk])
         _record(item, standing, verdict, by, now)
     return verdict
+
+
+def may_adjudicate(queue: Queue, by: Actor) -> bool:
+    """Whether this is one of the queue's adjudicators, or an admin; at most one statement."""
+    if by.may(Scope.ADMIN):
+        return True
+    return by.user is not None and queue.adjudicators.filter(pk=by.user.pk).exists()
 
 
 def lock(*, item_id: int, by: Actor) -> Item:
@@ -123,12 +147,6 @@ def lock(*, item_id: int, by: Actor) -> Item:
     if item is None:
         raise Missing("item")
     return item
-
-
-def _may_adjudicate(item: Item, by: Actor) -> bool:
-    if by.may(Scope.ADMIN):
-        return True
-    return by.user is not None and item.queue.adjudicators.filter(pk=by.user.pk).exists()
 
 
 def _says(verdict: Verdict, settlement: Settlement) -> bool:

@@ -1,8 +1,8 @@
 """Assignment: who has which item on the desk, and what is handed in.
 
-Live claims of an item plus its reviews never exceed its overlap. A place is taken only by whoever holds the
-item's row, counted in a statement that began after the row was had: that sees whatever the last holder
-committed.
+Live claims of an item plus its reviews never exceed its overlap; claims ahead of their turn and reviews that were
+taken back do not count. A place is taken only by whoever holds the item's row, counted in a statement that began
+after the row was had: that sees whatever the last holder committed.
 """
 
 import datetime as dt
@@ -15,12 +15,20 @@ from typing import Any
 from django.db import connection, transaction
 
 from core.problems import Conflict, Missing
+from ledger import handovers
 from projects.access import Actor
 from reviews import consensus, locks, queries, questions
-from reviews.models import Claim, Item, Queue, Review, Skip, Verdict
+from reviews.models import Claim, Draft, Item, Queue, Review, Skip, Verdict
 from reviews.questions import Opinion
 from reviews.services import adjudication
 from reviews.services.adjudication import Settlement
+
+# An item that was fetched before its turn is kept for so long, softly.
+AHEAD = dt.timedelta(seconds=60)
+# After so long a bookmark is forgotten and the queue searched from its beginning.
+BOOKMARK_AGE = dt.timedelta(minutes=5)
+# A bookmark is moved when it spares this many ids, so that not every request writes one.
+BOOKMARK_STEP = 50
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,13 @@ class PlaceTaken(Conflict):
         )
 
 
+class NoPlace(Conflict):
+    """As many people as asked are at the item or have reviewed it."""
+
+    def __init__(self) -> None:
+        super().__init__("Others have this item at the moment, and it needs no more people; ask for the next one.")
+
+
 class NotOpen(Conflict):
     """The item needs no more reviews."""
 
@@ -83,9 +98,9 @@ class AlreadyReviewed(Conflict):
 def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | None:
     """The oldest open item that needs this reviewer is on the reviewer's desk; None where there is none.
 
-    Whoever holds an item of the queue gets the same one again, with the same lease and a new end. Nobody gets
-    an item that they reviewed or skipped, and an item goes to no more people than its overlap. At most six
-    statements with those that check the key.
+    Whoever holds an item of the queue gets the same one again, with the same lease and a new end; else the one that
+    was fetched ahead. Nobody gets an item that they reviewed or skipped, and an item goes to no more people than its
+    overlap. At most six statements with those that check the key.
 
     Args:
         queue_name: a queue of the actor's project.
@@ -98,7 +113,7 @@ def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | No
     while True:
         with transaction.atomic():
             queue = _queue_for(queue_name, by)
-            found = _held_or_free(queue, by, now, skip_locked=True) or _held_or_free(queue, by, now, skip_locked=False)
+            found = _held_or_free(queue, by, now)
             if found is None:
                 return None
             until = now + dt.timedelta(minutes=queue.lease_minutes)
@@ -110,11 +125,64 @@ def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | No
             return Assigned(queries.task_of(found), token, until)
 
 
+def fetch_ahead(*, queue_name: str, by: Actor, now: dt.datetime) -> int | None:
+    """The item that `claim_next` would give after the one at hand, before its turn; None where there is none.
+
+    It takes no place: for `AHEAD` others get another item first, and this one where there is no other. A repeat
+    gives the same item with a new end. Two statements.
+
+    Raises:
+        Missing: there is no such queue.
+    """
+    with transaction.atomic():
+        queue = _queue_for(queue_name, by)
+        row = _row(_FETCH_AHEAD, {**_asking(queue, by, now), "token": uuid.uuid4(), "until": now + AHEAD})
+    return None if row is None else int(row[0])
+
+
+def claim_item(*, item_id: int, by: Actor, now: dt.datetime) -> dt.datetime:
+    """This item is on the reviewer's desk; returns the end of the lease. A repeat moves it.
+
+    Raises:
+        Missing: no such item in the project.
+        Conflict: it takes no more reviews, the reviewer has given one, or others have all its places.
+    """
+    with transaction.atomic():
+        item = _open_item(item_id, by)
+        if item.reviews.standing().filter(reviewer=by.identity).exists():
+            raise AlreadyReviewed
+        until = now + dt.timedelta(minutes=item.queue.lease_minutes)
+        if _take(item.pk, by, now, until) is None:
+            raise NoPlace
+    return until
+
+
+def renew(*, item_id: int, by: Actor, now: dt.datetime) -> dt.datetime:
+    """Who holds the item holds it for another `lease_minutes` from here; returns the new end.
+
+    An expired lease is renewed while nobody else has taken the place.
+
+    Raises:
+        Missing: no such item in the project.
+        Conflict: it takes no more reviews, the reviewer does not hold it, or others have taken the place.
+    """
+    with transaction.atomic():
+        item = _open_item(item_id, by)
+        held = item.claims.filter(reviewer=by.identity).first()
+        if held is None:
+            raise LeaseUnknown
+        until = now + dt.timedelta(minutes=item.queue.lease_minutes)
+        if _take(item.pk, by, now, until) is None:
+            raise PlaceTaken(held.lease_until)
+    return until
+
+
 def submit_review(*, item_id: int, lease: uuid.UUID, handed_in: HandedIn, by: Actor, now: dt.datetime) -> Review:
     """The reviewer's answers are kept; the item is settled or disputed where it waited for no others.
 
     The same lease with the same content again is the review that it was. An expired lease still serves while
-    nobody else has taken the place. At most ten statements with those that check the key, in one transaction.
+    nobody else has taken the place. The reviewer's draft is gone. At most ten statements with those that check the
+    key, in one transaction.
 
     Args:
         item_id: an item of the actor's project.
@@ -138,8 +206,10 @@ def submit_review(*, item_id: int, lease: uuid.UUID, handed_in: HandedIn, by: Ac
         for known in earlier:
             if known.claim_token == lease:
                 return _repeated(known, review)
-        _check_place(item, earlier, review)
-        reviews = [*earlier, review]
+        standing = [known for known in earlier if known.withdrawn_at is None]
+        _check_place(item, standing, review)
+        review.attempt = 1 + sum(known.reviewer == review.reviewer for known in earlier)
+        reviews = [*standing, review]
         item.state = _state_after(item, reviews)
         review.pk = _hand_in(review, item.state)
         if item.state == Item.State.SETTLED:
@@ -161,14 +231,17 @@ def skip(*, item_id: int, reason: str, by: Actor, now: dt.datetime) -> Skip:
             return known
         if item.state != Item.State.OPEN:
             raise NotOpen(item.state)
-        if item.reviews.filter(reviewer=by.identity).exists():
+        if item.reviews.standing().filter(reviewer=by.identity).exists():
             raise AlreadyReviewed
         item.claims.filter(reviewer=by.identity).delete()
+        Draft.objects.filter(item=item, reviewer=by.identity).delete()
         return Skip.objects.create(item=item, reviewer=by.identity, reason=reason, at=now)
 
 
 def release(*, item_id: int, by: Actor) -> Item:
     """The item is off this reviewer's desk and may be offered to anybody; a repeat changes nothing.
+
+    What the reviewer typed stays a draft.
 
     Raises:
         Missing: no such item in the project.
@@ -176,6 +249,13 @@ def release(*, item_id: int, by: Actor) -> Item:
     with transaction.atomic():
         item = adjudication.lock(item_id=item_id, by=by)
         item.claims.filter(reviewer=by.identity).delete()
+    return item
+
+
+def _open_item(item_id: int, by: Actor) -> Item:
+    item = adjudication.lock(item_id=item_id, by=by)
+    if item.state != Item.State.OPEN:
+        raise NotOpen(item.state)
     return item
 
 
@@ -190,69 +270,150 @@ def _queue_for(name: str, by: Actor) -> Queue:
 
 # Reviews and other people's live claims leave a place.
 _NEEDS_ONE_MORE = """
-    i.state = 'open' AND i.n_reviews + (
+    i.state = 'open' AND i.n_reviews < i.overlap AND i.n_reviews + (
         SELECT count(*) FROM reviews_claim o
-        WHERE o.item_id = i.id AND o.reviewer <> %(reviewer)s AND o.lease_until > %(now)s
+        WHERE o.item_id = i.id AND o.reviewer <> %(reviewer)s AND o.lease_until > %(now)s AND NOT o.is_ahead
     ) < i.overlap
 """
 
-# First what the reviewer holds (waited for), else the oldest free item (skipping those that others are at).
-_HELD_OR_FREE = """
-    WITH held AS (
+_OTHERS_FETCHED_IT = """
+    EXISTS (
+        SELECT FROM reviews_claim o
+        WHERE o.item_id = i.id AND o.reviewer <> %(reviewer)s AND o.lease_until > %(now)s AND o.is_ahead
+    )
+"""
+
+_BOOKMARK = """
+    bookmark AS (
+        SELECT coalesce(max(floor), 0) AS floor, max(searched_at) AS searched_at FROM reviews_bookmark
+        WHERE queue_id = %(queue)s AND reviewer = %(reviewer)s AND searched_at > %(fresh)s
+    )
+"""
+
+# Open items that wait for this reviewer, whoever is at them, oldest first from the bookmark on. OFFSET keeps this a
+# walk along one index which ends with the first row that is wanted.
+_UNDONE = """
+    SELECT w.id FROM reviews_item w
+    WHERE w.queue_id = %(queue)s AND w.state = 'open' AND w.id > (SELECT floor FROM bookmark)
+      AND NOT EXISTS (
+          SELECT FROM reviews_review r
+          WHERE r.item_id = w.id AND r.reviewer = %(reviewer)s AND r.withdrawn_at IS NULL
+      )
+      AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = w.id AND s.reviewer = %(reviewer)s)
+    ORDER BY w.id OFFSET 0
+"""
+
+# First what the reviewer holds (waited for), else the oldest item that is free and nobody else is at, else the oldest
+# one that is free. The bookmark moves up to what is not done yet.
+_HELD_OR_FREE = f"""
+    WITH {_BOOKMARK}, held AS (
         SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
         WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s
-          AND i.queue_id = %(queue)s AND {needs_one_more}
-        ORDER BY i.id LIMIT 1
+          AND i.queue_id = %(queue)s AND {_NEEDS_ONE_MORE}
+        ORDER BY c.is_ahead, i.id LIMIT 1
         FOR NO KEY UPDATE OF i
     ), free AS (
-        SELECT i.id FROM reviews_item i
+        SELECT i.id FROM ({_UNDONE}) AS undone JOIN reviews_item i ON i.id = undone.id
+        WHERE NOT EXISTS (SELECT FROM held) AND {_NEEDS_ONE_MORE} AND NOT {_OTHERS_FETCHED_IT}
+        ORDER BY undone.id LIMIT 1
+        FOR NO KEY UPDATE OF i SKIP LOCKED
+    ), last AS (
+        SELECT i.id FROM ({_UNDONE}) AS undone JOIN reviews_item i ON i.id = undone.id
+        WHERE NOT EXISTS (SELECT FROM held) AND NOT EXISTS (SELECT FROM free) AND {_NEEDS_ONE_MORE}
+        ORDER BY undone.id LIMIT 1
+        FOR NO KEY UPDATE OF i
+    ), reached AS (
+        SELECT coalesce(
+            (SELECT id - 1 FROM ({_UNDONE}) AS undone LIMIT 1),
+            (SELECT max(id) FROM reviews_item WHERE queue_id = %(queue)s AND state = 'open'),
+            0
+        ) AS floor
         WHERE NOT EXISTS (SELECT FROM held)
-          AND i.queue_id = %(queue)s AND {needs_one_more}
-          AND NOT EXISTS (SELECT FROM reviews_review r WHERE r.item_id = i.id AND r.reviewer = %(reviewer)s)
-          AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = i.id AND s.reviewer = %(reviewer)s)
-        ORDER BY i.id LIMIT 1
-        FOR NO KEY UPDATE OF i {skip_locked}
+    ), noted AS (
+        INSERT INTO reviews_bookmark (queue_id, reviewer, floor, searched_at)
+        SELECT %(queue)s, %(reviewer)s, reached.floor, %(now)s FROM reached, bookmark
+        WHERE bookmark.searched_at IS NULL OR reached.floor > bookmark.floor + {BOOKMARK_STEP}
+        ON CONFLICT (queue_id, reviewer) DO UPDATE SET
+            floor = EXCLUDED.floor,
+            searched_at = CASE
+                WHEN reviews_bookmark.searched_at > %(fresh)s THEN reviews_bookmark.searched_at
+                ELSE EXCLUDED.searched_at
+            END
     )
-    SELECT id FROM held UNION ALL SELECT id FROM free
-"""
+    SELECT id FROM held UNION ALL SELECT id FROM free UNION ALL SELECT id FROM last
+"""  # noqa: S608  # constants
+
+# As above for the item after the one at hand; no row is locked, for no place is taken.
+_FETCH_AHEAD = f"""
+    WITH {_BOOKMARK}, held AS (
+        SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
+        WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s AND c.is_ahead
+          AND i.queue_id = %(queue)s AND {_NEEDS_ONE_MORE}
+        ORDER BY i.id LIMIT 1
+    ), free AS (
+        SELECT i.id, {_OTHERS_FETCHED_IT} AS is_fetched
+        FROM ({_UNDONE}) AS undone JOIN reviews_item i ON i.id = undone.id
+        WHERE NOT EXISTS (SELECT FROM held) AND {_NEEDS_ONE_MORE}
+          AND NOT EXISTS (
+              SELECT FROM reviews_claim c
+              WHERE c.item_id = i.id AND c.reviewer = %(reviewer)s AND c.lease_until > %(now)s
+          )
+        ORDER BY undone.id LIMIT 20
+    ), picked AS (
+        SELECT id FROM held UNION ALL (SELECT id FROM free ORDER BY is_fetched, id LIMIT 1)
+    )
+    INSERT INTO reviews_claim (item_id, reviewer, token, lease_until, is_ahead)
+    SELECT id, %(reviewer)s, %(token)s, %(until)s, TRUE FROM picked
+    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until, is_ahead = TRUE
+    RETURNING item_id
+"""  # noqa: S608  # constants
 
 # The same reviewer keeps the same token: what was begun under an expired lease may still be handed in.
-_TAKE = """
-    INSERT INTO reviews_claim (item_id, reviewer, token, lease_until)
-    SELECT i.id, %(reviewer)s, %(token)s, %(until)s FROM reviews_item i
-    WHERE i.id = %(item)s AND {needs_one_more}
-    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until
+_TAKE = f"""
+    INSERT INTO reviews_claim (item_id, reviewer, token, lease_until, is_ahead)
+    SELECT i.id, %(reviewer)s, %(token)s, %(until)s, FALSE FROM reviews_item i
+    WHERE i.id = %(item)s AND {_NEEDS_ONE_MORE}
+    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until, is_ahead = FALSE
     RETURNING token
-"""
+"""  # noqa: S608  # constants
 
-# One statement for three rows: the review in, the desk cleared (of everybody's claims once the item is
-# closed), and the item counted on.
+# One statement for four rows: the review in, the draft gone, the desk cleared (of everybody's claims once the item
+# is closed), and the item counted on; where it is settled now, that is announced.
 _HAND_IN = """
     WITH cleared AS (
         DELETE FROM reviews_claim
         WHERE item_id = %(item)s AND (reviewer = %(reviewer)s OR %(state)s <> 'open')
+    ), undrafted AS (
+        DELETE FROM reviews_draft WHERE item_id = %(item)s AND reviewer = %(reviewer)s
     ), counted AS (
         UPDATE reviews_item SET n_reviews = n_reviews + 1, state = %(state)s WHERE id = %(item)s
+    ), announced AS (
+        INSERT INTO ledger_handover (consumer, topic, project_id, ids)
+        SELECT consumer, %(topic)s, %(project)s, ARRAY[%(item)s::bigint] FROM unnest(%(consumers)s::text[]) AS consumer
+        WHERE %(state)s = 'settled'
     )
     INSERT INTO reviews_review
         (item_id, reviewer, user_id, attempt, claim_token, answers, correction, tags, comment, at)
     VALUES (
-        %(item)s, %(reviewer)s, %(user)s, 1, %(token)s,
+        %(item)s, %(reviewer)s, %(user)s, %(attempt)s, %(token)s,
         %(answers)s, %(correction)s, %(tags)s, %(comment)s, %(at)s
     )
     RETURNING id
 """
 
 
-def _held_or_free(queue: Queue, by: Actor, now: dt.datetime, *, skip_locked: bool) -> int | None:
-    statement = _HELD_OR_FREE.format(needs_one_more=_NEEDS_ONE_MORE, skip_locked="SKIP LOCKED" if skip_locked else "")
-    row = _row(statement, {"queue": queue.pk, "reviewer": by.identity, "now": now})
+def _asking(queue: Queue, by: Actor, now: dt.datetime) -> dict[str, Any]:
+    return {"queue": queue.pk, "reviewer": by.identity, "now": now, "fresh": now - BOOKMARK_AGE}
+
+
+def _held_or_free(queue: Queue, by: Actor, now: dt.datetime) -> int | None:
+    row = _row(_HELD_OR_FREE, _asking(queue, by, now))
     return None if row is None else row[0]
 
 
 def _take(item_id: int, by: Actor, now: dt.datetime, until: dt.datetime) -> uuid.UUID | None:
     values = {"item": item_id, "reviewer": by.identity, "token": uuid.uuid4(), "until": until, "now": now}
-    row = _row(_TAKE.format(needs_one_more=_NEEDS_ONE_MORE), values)
+    row = _row(_TAKE, values)
     return None if row is None else row[0]
 
 
@@ -275,14 +436,16 @@ def _review_of(item: Item, lease: uuid.UUID, handed_in: HandedIn, by: Actor, now
 def _repeated(known: Review, review: Review) -> Review:
     if known.reviewer != review.reviewer:
         raise LeaseUnknown
+    if known.withdrawn_at is not None:
+        raise Conflict("lease: its review was taken back; hand in under the lease that the item has now.")
     content = ("answers", "correction", "tags", "comment")
     if any(getattr(known, name) != getattr(review, name) for name in content):
         raise Conflict("lease: it carried another review already, which stays as it is; nothing was changed.")
     return known
 
 
-def _check_place(item: Item, earlier: Sequence[Review], review: Review) -> None:
-    if any(known.reviewer == review.reviewer for known in earlier):
+def _check_place(item: Item, standing: Sequence[Review], review: Review) -> None:
+    if any(known.reviewer == review.reviewer for known in standing):
         raise AlreadyReviewed
     if item.state != Item.State.OPEN:
         raise NotOpen(item.state)
@@ -290,8 +453,9 @@ def _check_place(item: Item, earlier: Sequence[Review], review: Review) -> None:
     own = claims.pop(review.reviewer, None)
     if own is None or own.token != review.claim_token:
         raise LeaseUnknown
-    taken = item.n_reviews + sum(claim.lease_until > review.at for claim in claims.values())
-    if own.lease_until <= review.at and taken >= item.overlap:
+    n_at_it = sum(claim.lease_until > review.at and not claim.is_ahead for claim in claims.values())
+    has_place = own.lease_until > review.at and not own.is_ahead
+    if not has_place and item.n_reviews + n_at_it >= item.overlap:
         raise PlaceTaken(own.lease_until)
 
 
@@ -320,8 +484,12 @@ def _hand_in(review: Review, state: str) -> int:
     values = {
         "item": review.item_id,
         "state": state,
+        "project": review.item.project_id,
+        "topic": adjudication.TOPIC,
+        "consumers": handovers.consumers_of(adjudication.TOPIC),
         "reviewer": review.reviewer,
         "user": review.user_id,
+        "attempt": review.attempt,
         "token": review.claim_token,
         "answers": json.dumps(review.answers),
         "correction": review.correction,

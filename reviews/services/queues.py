@@ -16,6 +16,9 @@ from reviews import locks
 from reviews.models import Queue, Rubric
 from reviews.services import rubrics
 
+# Who may be named to settle disputes.
+REVIEWING_ROLES = [role for role, scopes in ROLE_SCOPES.items() if Scope.REVIEW in scopes]
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -92,7 +95,7 @@ def _members(emails: Sequence[str], by: Actor) -> list[User]:
 def _why_not(email: str, membership: Membership | None) -> str:
     if membership is None:
         return f"{email} is no member of this project; add the person first"
-    if Scope.REVIEW not in ROLE_SCOPES[membership.role]:
+    if membership.role not in REVIEWING_ROLES:
         return f"{email} is a {membership.role}, who may not review; name a reviewer, an engineer or an admin"
     return ""
 

@@ -15,6 +15,8 @@ from reviews.models import SamplingRule
 from reviews.services import items
 
 CONSUMER = "reviews.sampling"
+# What is announced under this topic are outputs that a rule covers now.
+TOPIC = "outputs.sampled"
 
 # The first part takes the table's name, so that what a filter asks of all outputs is asked of the arrived ones
 # alone: found by key, whatever the planner believes of the rest.
@@ -32,6 +34,10 @@ _DRAW = """
         RETURNING output_id, drawn
     ), wanted AS (
         SELECT output_id FROM matched WHERE drawn
+    ), announced AS (
+        INSERT INTO ledger_handover (consumer, topic, project_id, ids)
+        SELECT consumer, %s, %s, array_agg(output_id ORDER BY output_id)
+        FROM matched CROSS JOIN unnest(%s::text[]) AS consumer GROUP BY consumer
     ), {open_items}
     SELECT (SELECT count(*) FROM matched), (SELECT count(*) FROM wanted), (SELECT count(*) FROM items)
 """
@@ -76,7 +82,8 @@ def draw(*, claimed: Sequence[Claimed]) -> Drawn:
 def _draw(rule: SamplingRule, output_ids: list[int]) -> Drawn:
     population, arguments = coverage.covered(rule.queue.project_id, rule.filter).values("id").query.sql_with_params()
     statement = _DRAW.format(population=population, open_items=items.OPEN_ITEMS)
-    rest: list[Any] = [rule.pk, rule.rate, rule.rate, rule.queue_id]
+    announced = [TOPIC, rule.queue.project_id, handovers.consumers_of(TOPIC)]
+    rest: list[Any] = [rule.pk, rule.rate, rule.rate, *announced, rule.queue_id]
     with connection.cursor() as cursor:
         cursor.execute(statement, [output_ids, bytes(rule.salt), *arguments, *rest])
         return Drawn(*cursor.fetchone())

@@ -29,9 +29,14 @@ def of_api() -> set[tuple[str, str]]:
 
 def of_pages() -> set[str]:
     """Paths of everything else but the admin."""
-    return {
-        path for path, _ in _patterns(get_resolver().url_patterns) if not path.startswith((PREFIX, "admin/", "^api/"))
-    }
+    return {path for path, _ in with_views()}
+
+
+def with_views() -> Iterator[tuple[str, URLPattern]]:
+    """Every page with its pattern."""
+    for path, pattern in _patterns(get_resolver().url_patterns):
+        if not path.startswith((PREFIX, "admin/", "^api/")):
+            yield path, pattern
 
 
 def of_schema() -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
@@ -14,7 +15,7 @@ from projects.models import ApiKey, Project, Role
 from projects.services import keys
 from tests import factories
 from tests.conventions import access_table, routes
-from tests.conventions.world import World, a_world
+from tests.conventions.world import World, a_world, names_in
 
 INGEST = sorted(route for route, scope in access_table.API.items() if scope == "ingest")
 ROUTES = sorted(route for route in access_table.API if route not in INGEST)
@@ -111,23 +112,110 @@ def test_answers_a_stranger_as_if_the_thing_never_was(route: tuple[str, str], wo
     unknown = ask(Client(), method, world.unknown_url(path), headers=headers)
     # A write may be refused for its empty body before anything is looked up; the rooms' tests send whole ones.
     assert foreign.status_code == unknown.status_code
-    assert foreign.status_code in ((404,) if method == "GET" else (400, 404, 415))
+    # No key may approve, wherever the thing is.
+    refused = {403} if access_table.API[route] == "approve" else {404} if method == "GET" else {400, 404, 415}
+    assert foreign.status_code in refused
     assert foreign.content == unknown.content
 
 
-@pytest.mark.parametrize("route", sorted(access_table.PAGES), ids=" /".join)
-def test_pages_open_for_whom_the_table_says(route: tuple[str, str], world: World) -> None:
-    method, path = route
-    url = "/" + path.format(project=world.project.slug)
-    member, stranger = Client(), Client()
-    member.force_login(factories.a_member(world.project, Role.REVIEWER))
-    stranger.force_login(factories.a_member(factories.a_project(), Role.ADMIN))
-    statuses = [ask(client, method, url).status_code for client in (Client(), member, stranger)]
-    needs = access_table.PAGES[route]
-    if needs == "open":
-        assert all(status < 500 and status not in (401, 403, 404) for status in statuses)
-    else:
-        assert statuses == [302, 200, 404 if needs == "member" else 200]
+REFUSED = (401, 403, 404)
+# Signing out comes last.
+PAGES = sorted(access_table.PAGES.items(), key=lambda page: (page[0][1] == "logout/", page))
+
+
+def test_every_page_declares_what_the_table_says() -> None:
+    """The decorator's rights, or for a page of no project whose it is, against the table."""
+    declared = {
+        (method, routes.without_names(path)): words
+        for path, pattern in routes.with_views()
+        for method, words in _declared(pattern.callback).items()
+    }
+    told = {(method, routes.without_names(path)): words for (method, path), words in access_table.PAGES.items()}
+    assert declared == {route: _sorted(words) for route, words in told.items() if words != "open"}
+
+
+def _declared(view: Any) -> dict[str, str]:
+    """What a view needs, per method, in the words of the table."""
+    if hasattr(view, "own_methods"):
+        return dict.fromkeys(view.own_methods, "session")
+    words = {}
+    for method, needs in getattr(view, "needs", {}).items():
+        wanted = () if needs is None else needs if isinstance(needs, tuple) else (needs,)
+        words[method] = _sorted("|".join(wanted)) or "member"
+    return words
+
+
+def _sorted(words: str) -> str:
+    return "|".join(sorted(words.split("|")))
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_pages_open_for_whom_the_table_says(role: str, world: World) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(factories.a_member(world.project, role))
+    found, expected = {}, {}
+    for (method, path), words in PAGES:
+        is_open = words in ("open", "session", "member") or not ROLE_SCOPES[role].isdisjoint(words.split("|"))
+        expected[f"{method} /{path}"] = "open" if is_open else 403
+        found[f"{method} /{path}"] = _opens(client, method, world.page(path))
+    assert found == expected
+
+
+def test_pages_of_a_project_are_nowhere_for_a_stranger(world: World) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(factories.a_member(factories.a_project(), Role.ADMIN))
+    found, expected = {}, {}
+    for (method, path), words in PAGES:
+        expected[f"{method} /{path}"] = "open" if words in ("open", "session") else 404
+        found[f"{method} /{path}"] = _opens(client, method, world.page(path))
+    assert found == expected
+
+
+def test_pages_send_whoever_is_not_signed_in_to_the_door(world: World) -> None:
+    for (method, path), words in PAGES:
+        answer = _asked(Client(), method, world.page(path))
+        if words == "open":
+            assert answer.status_code not in (*REFUSED, 500), path
+        elif method == "GET":
+            assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/"), path
+        else:
+            assert answer.status_code == 401, path
+            assert b'name="password"' in answer.content, path
+
+
+@pytest.mark.parametrize("whose", ["foreign", "unknown"])
+def test_pages_of_things_that_are_not_here_are_the_same_404(whose: str, world: World) -> None:
+    """A foreign number below one's own project, and a name or number that never was."""
+    client = Client(raise_request_exception=False)
+    client.force_login(factories.a_member(world.project, Role.ADMIN))
+    others = world.not_here() if whose == "unknown" else _numbers_of_another(world)
+    statuses = {}
+    for (method, path), words in PAGES:
+        if words not in ("open", "session") and names_in(path) & others.keys():
+            answer = _asked(client, method, world.page(path, **others))
+            statuses[f"{method} /{path}"] = answer.status_code
+            assert answer.status_code != 404 or b"no such page here" in answer.content
+    assert statuses == dict.fromkeys(statuses, 404)
+    assert statuses
+
+
+def _numbers_of_another(world: World) -> dict[str, str]:
+    """Of each kind of thing that is called by its number in the whole installation: one of another project."""
+    found = a_world().ids
+    return {name: number for name, number in found.items() if number.isdigit() and number != world.ids[name]}
+
+
+def _opens(client: Client, method: str, url: str) -> str | int:
+    status = _asked(client, method, url).status_code
+    return status if status in REFUSED or status >= 500 else "open"
+
+
+def _asked(client: Client, method: str, url: str) -> HttpResponse:
+    """The answer to an empty form, or to a look; what it does is undone."""
+    with transaction.atomic():
+        answer = client.get(url) if method == "GET" else client.post(url)
+        transaction.set_rollback(True)
+    return answer
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

@@ -8,6 +8,9 @@ from celery import current_app
 from django.apps import apps
 from django.db import connection
 
+from core import clock
+from evals.models import Comparison, Run
+from evals.services import comparisons
 from ledger import handovers
 from reviews.models import SamplingRule
 from tests import factories
@@ -15,19 +18,33 @@ from tests.conventions.world import World, a_world
 
 # What each task is told; a task that is missing here fails the test.
 TOLD: dict[str, Callable[[World], list[Any]]] = {
+    "evals.tasks.compare": lambda world: [_a_comparison(world).pk],
     "evals.tasks.drain": lambda world: [int(world.ids["run"])],
+    "evals.tasks.forget": lambda world: [],
     "evals.tasks.sweep": lambda world: [],
+    "evals.tasks.try_out": lambda world: [int(world.ids["tryout"])],
     "improvement.tasks.build": lambda world: [int(world.ids["proposal"])],
     "improvement.tasks.sweep": lambda world: [],
+    "insights.tasks.note": lambda world: [],
+    "insights.tasks.roll_up": lambda world: [],
     "ledger.tasks.forget": lambda world: [],
     "ledger.tasks.sweep": lambda world: [],
+    "outputs.tasks.index_texts": lambda world: [],
     "outputs.tasks.make_partitions": lambda world: [],
     "prompts.tasks.build_index": lambda world: [world.project.prompts.get().revisions.first().pk],
     "prompts.tasks.sweep": lambda world: [],
     "reviews.tasks.sample": lambda world: [],
+    "reviews.tasks.sweep": lambda world: [],
+    "reviews.tasks.take_in": lambda world: [int(world.ids["intake"])],
 }
 # A sign of life or the moment of a look is no effect.
 UNCOUNTED = {"ledger_heartbeat"}
+
+
+def _a_comparison(world: World) -> Comparison:
+    run = Run.objects.get(pk=world.ids["run"])
+    by = factories.an_actor(world.project)
+    return comparisons.ask(candidate=run, baseline=run.baseline, by=by, now=clock.now())
 
 
 @pytest.fixture

@@ -3,10 +3,19 @@
 import string
 from dataclasses import dataclass
 
+from connections import services as connections
+from connections.models import Connection
 from core import clock
-from projects.models import Project
+from evals.models import Result, Run, Tryout
+from evals.services import tryouts
+from projects.access import Actor
+from projects.models import ApiKey, Project
+from projects.services import keys
 from prompts import services as prompts
+from prompts.models import Revision
 from releases import services as releases
+from reviews.models import Queue
+from reviews.services import intake
 from tests import factories
 
 
@@ -21,10 +30,40 @@ class World:
         """The address of something of this world."""
         return "/api/v1/" + path.format(**self.ids)
 
+    def page(self, path: str, **others: str) -> str:
+        """The address of a page of this world, with other ids where they are given."""
+        return "/" + path.format(**{**self.ids, **others})
+
     def unknown_url(self, path: str) -> str:
         """The same address for something that never was anywhere."""
-        unknown = {name: "987654321" if value.isdigit() else "never-was" for name, value in self.ids.items()}
-        return "/api/v1/" + path.format(**unknown)
+        return "/api/v1/" + path.format(**self.not_here())
+
+    def not_here(self) -> dict[str, str]:
+        """For each name in a path but the project's, an id that never was anywhere."""
+        ids = {name: value for name, value in self.ids.items() if name != "project"}
+        return {name: "987654321" if value.isdigit() else "never-was" for name, value in ids.items()}
+
+
+def _a_key(by: Actor) -> ApiKey:
+    return keys.create_api_key(name="ci", scopes=["read"], by=by, now=clock.now())[0]
+
+
+def _a_connection(by: Actor) -> Connection:
+    return connections.save_connection(name="local", base_url="http://127.0.0.1:1/v1", by=by, now=clock.now())[0]
+
+
+def _an_intake(queue: Queue, by: Actor) -> int:
+    return intake.ask(queue=queue, given={}, by=by, now=clock.now())[0].pk
+
+
+def _a_result(run: Run) -> Result:
+    case = run.golden_version.golden_set.cases.first()
+    done = Result.State.DONE
+    return run.results.create(project=run.project, case=case, state=done, output="a", finished_at=clock.now())
+
+
+def _a_tryout(revision: Revision, by: Actor) -> Tryout:
+    return tryouts.ask(revision=revision, given={"input": "Where is my bike?"}, by=by, now=clock.now())
 
 
 def names_in(path: str) -> set[str]:
@@ -42,6 +81,9 @@ def a_world() -> World:
         prompt=prompt, label_name="production", revision=first, reason="first", by=by, now=clock.now()
     )
     verdict = factories.a_verdict(prompt, text="Where is my bike?")
+    output = verdict.item.item_outputs.get().output
+    output.trace_id = f"trace-of-{project.slug}"
+    output.save()
     proposal = factories.a_proposal(prompt)
     run = factories.a_passed_run(second)
     golden = run.golden_version
@@ -49,17 +91,31 @@ def a_world() -> World:
     return World(
         project,
         {
-            "output": verdict.item.item_outputs.get().output.external_id,
+            "project": project.slug,
+            "member": str(factories.a_member(project).memberships.get().pk),
+            "key": str(_a_key(by).pk),
+            "connection": _a_connection(by).name,
+            "figure": "quality",
+            "form": "csv",
+            "output": output.external_id,
+            "trace": output.trace_id,
             "prompt": prompt.name,
             "label": "production",
             "release": str(release.pk),
             "proposal": str(proposal.pk),
             "queue": verdict.item.queue.name,
             "item": str(verdict.item.pk),
+            "intake": str(_an_intake(verdict.item.queue, by)),
+            "rubric": verdict.item.rubric.name,
+            "verdict": str(verdict.pk),
             "golden_set": golden.golden_set.name,
             "version": str(golden.number),
-            "a": str(golden.number),
-            "b": str(golden.number),
+            "before": str(golden.number),
+            "after": str(golden.number),
             "run": str(run.pk),
+            "a": str(run.pk),
+            "b": str(run.baseline_id),
+            "result": str(_a_result(run).pk),
+            "tryout": str(_a_tryout(second, by).pk),
         },
     )

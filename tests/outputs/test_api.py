@@ -149,7 +149,12 @@ class TestList:
         ("query", "field"),
         [
             ("colour=red", "colour"),
-            ("q=text", "q"),
+            ("q=%21%3F", "q"),
+            ("q=a%00b", "q"),
+            ("days=many", "days"),
+            ("feedback=meh", "feedback"),
+            ("score_min=1", "score"),
+            ("score=a&score_min=much", "score_min"),
             ("project_id=1", "project_id"),
             ("prompt__project__name=x", "prompt__project__name"),
             ("status=fine", "status"),

@@ -9,16 +9,32 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from core.problems import FieldError, Invalid
+from core.problems import Conflict, FieldError, Invalid
 from projects import access
 from projects.models import Membership, Project, Role, User
 from projects.services import audit
 
 # First words of other routes; a project under one of them could never be reached.
 RESERVED_SLUGS = frozenset(
-    "accounts admin api docs healthz login logout metrics new projects readyz settings static statusz v1".split()
+    (
+        "accounts admin api docs healthz login logout metrics new projects readyz settings signed-in static statusz v1"
+    ).split()
 )
 LONGEST_SLUG = 80
+
+
+class LastAdmin(Conflict):
+    """Without this person nobody could add members, keys or connections any more."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__(f"{user} is the last admin of this project; make somebody else an admin first.")
+
+
+class NotYourself(Conflict):
+    """People do not lock themselves out by a slip."""
+
+    def __init__(self) -> None:
+        super().__init__("You cannot take your own rights away; ask another admin of the project to do it.")
 
 
 def create_project(*, name: str, now: dt.datetime) -> Project:
@@ -67,6 +83,63 @@ def create_user(
         if is_operator and not user.is_superuser:
             _make_operator(user, by, now)
     return password
+
+
+def add_member(*, email: str, role: str, by: access.Actor, now: dt.datetime) -> str:
+    """Somebody new is a member of the actor's project; returns the one-time password of a new account, else "".
+
+    Raises:
+        Invalid: no e-mail address, an unknown role, or a member already, whose role the list changes.
+    """
+    present = Membership.objects.filter(project=by.project, user__email__iexact=email).first()
+    if present is not None:
+        said = f"{email} is {present.role} here already; change the role in the list"
+        raise Invalid(FieldError("email", said))
+    return create_user(email=email, project=by.project, role=role, now=now, by=by)
+
+
+def change_role(*, membership: Membership, role: str, by: access.Actor, now: dt.datetime) -> None:
+    """The member has this role from the next request on; a repeat changes nothing.
+
+    Raises:
+        Invalid: an unknown role.
+        NotYourself: it is the actor's own.
+        LastAdmin: nobody would be left who may change it back.
+    """
+    _check(membership.user.email, role)
+    with transaction.atomic():
+        _spare(membership, by, stays_admin=role == Role.ADMIN)
+        _give_role(membership.user, membership.project, role, by, now)
+
+
+def remove_member(*, membership: Membership, by: access.Actor, now: dt.datetime) -> None:
+    """The person is a stranger to the project from the next request on, and keys acting for them open nothing.
+
+    What they did stays theirs. A repeat changes nothing.
+
+    Raises:
+        NotYourself: it is the actor's own membership.
+        LastAdmin: the project would have none.
+    """
+    with transaction.atomic():
+        _spare(membership, by, stays_admin=False)
+        before = Membership.objects.filter(pk=membership.pk).values_list("role", flat=True).first()
+        if before is None:
+            return
+        Membership.objects.filter(pk=membership.pk).delete()
+        subject = f"member {membership.user.email}"
+        audit.record(by=by, verb="member.remove", subject=subject, now=now, before={"role": before})
+
+
+def _spare(membership: Membership, by: access.Actor, *, stays_admin: bool) -> None:
+    """Locks the project: of two admins who take each other's rights at once, the later one finds no other admin."""
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
+    if by.user is not None and by.user.pk == membership.user_id and not stays_admin:
+        raise NotYourself
+    admins = Membership.objects.filter(project=membership.project_id, role=Role.ADMIN, user__is_active=True)
+    is_admin = admins.filter(pk=membership.pk).exists()
+    if not stays_admin and is_admin and not admins.exclude(pk=membership.pk).exists():
+        raise LastAdmin(membership.user)
 
 
 def _give_role(user: User, project: Project, role: str, by: access.Actor, now: dt.datetime) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from config import environment, launcher
 from config.management.commands.up import CalmEnd, interrupt
-from demo import play, scenario
+from demo import play, replies, scenario
 
 
 class Command(BaseCommand):
@@ -72,6 +72,8 @@ class Command(BaseCommand):
         )
         self._say("Playing the loop through the public API, with a nearest-neighbour model in place of an LLM.")
         play.play(where, [scenario.support_intent(), scenario.support_intent_permuted()], Console())
+        n_replies = play.leave_replies(where)
+        self._say(f"{n_replies} longer replies wait in the queue {replies.PROMPT!r} for you to judge.")
         self._say(f"Played in {time.monotonic() - started_at:.0f} s.")
 
     def _say_logins(self, url: str, accounts: dict[str, Any]) -> None:

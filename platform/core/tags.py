@@ -1,0 +1,106 @@
+"""What every template may use: icons, figures, moments, and the texts of others."""
+
+import datetime as dt
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core import markup, plots, worddiff
+from core.clock import now
+from core.figures import Figure
+
+register = template.Library()
+
+MINUS = "\N{MINUS SIGN}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """The icon of this name out of our one sheet; it stands beside words and is silent itself."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#i-{}"></use></svg>', static("icons.svg"), name
+    )
+
+
+@register.filter
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as `91.4 %`; nothing for None."""
+    return "" if share is None else f"{100 * share:.{digits}f}{NARROW}%"
+
+
+@register.filter
+def points(share: float | None, digits: int = 1) -> str:
+    """A difference of shares in points, signed: `+5.3`."""
+    return "" if share is None else signed(100 * share, digits)
+
+
+@register.filter
+def signed(number: float | None, digits: int = 1) -> str:
+    """A number with its sign, by the right characters."""
+    if number is None:
+        return ""
+    text = f"{abs(number):.{digits}f}"
+    if float(text) == 0:
+        return f"±{text}"
+    return f"{'+' if number > 0 else MINUS}{text}"
+
+
+@register.filter
+def number(value: float | None, digits: int = 0) -> str:
+    """A number with thousands apart."""
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+@register.filter
+def level(figure: Figure) -> str:
+    """The figure's level: `95 %`, `99.5 %`."""
+    return f"{100 * figure.level:g}{NARROW}%"
+
+
+@register.filter
+def ago(moment: dt.datetime | None) -> str:
+    """How long ago, in one unit: `3 min ago`; the exact moment belongs into the title."""
+    if moment is None:
+        return ""
+    seconds = (now() - moment).total_seconds()
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)}{NARROW}{unit} ago"
+    return "just now"
+
+
+@register.filter
+def duration(milliseconds: float | None) -> str:
+    """A time that something took: `0.92 s`, `35 ms`."""
+    if milliseconds is None:
+        return ""
+    return f"{milliseconds / 1000:.2f}{NARROW}s" if milliseconds >= 1000 else f"{milliseconds:.0f}{NARROW}ms"
+
+
+@register.filter
+def markdown(text: str) -> SafeString | str:
+    """Somebody's text as sanitised HTML."""
+    return markup.markdown(text)
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """A JSON value in readable lines (text: the template escapes it)."""
+    return markup.pretty(value)
+
+
+@register.inclusion_tag("components/worddiff.html")
+def worddiff_of(before: str, after: str) -> dict[str, Any]:
+    """The difference of two texts, word by word."""
+    return {"difference": worddiff.compare(before, after)}
+
+
+@register.inclusion_tag("components/whisker.html")
+def whisker(figure: Figure, low: float, high: float, width: int = 160) -> dict[str, Any]:
+    """The figure as dot and whisker on a scale from `low` to `high`, in its own units."""
+    scale = plots.Scale(low, high, 6, width - 6)
+    return {"figure": figure, "place": plots.whisker(figure, scale), "width": width, "scale": scale}

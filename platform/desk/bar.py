@@ -1,0 +1,118 @@
+"""What stands above every page: the project, its pages for one's role, and who is signed in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+from projects import queries
+from projects.access import Actor, Scope
+from projects.models import Role
+from projects.queries import MyProject
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the navigation: its words, the name of its page, and the right that it needs beyond a role."""
+
+    words: str
+    page: str
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry as it stands in the bar; `is_here` on the page itself and on all below it.
+
+    `key` names the element that says how much waits behind it.
+    """
+
+    words: str
+    url: str
+    is_here: bool
+    key: str = ""
+
+
+REVIEW = Place("Review", "reviews:review-home")
+MY_WORK = Place("My work", "desk:my-work")
+OUTPUTS = Place("Outputs", "desk:output-list")
+QUEUES = Place("Queues", "reviews:queue-list")
+GOLDEN_SETS = Place("Golden sets", "evals:golden-set-list")
+RUNS = Place("Runs", "evals:run-list")
+PROMPTS = Place("Prompts", "desk:prompt-list")
+PROPOSALS = Place("Proposals", "desk:proposal-list")
+TRENDS = Place("Trends", "insights:trends")
+SETTINGS = Place("Settings", "projects:member-list")
+# The pages of the settings of a project, in the order of their side menu.
+SETTINGS_PLACES = (
+    Place("Members", "projects:member-list", Scope.ADMIN),
+    Place("API keys", "projects:key-list", Scope.ADMIN),
+    Place("Connections", "connections:connection-list", Scope.READ),
+    Place("Audit trail", "projects:audit-list", Scope.ADMIN),
+)
+
+# The pages of one role, its main one first.
+PLACES: Mapping[str, tuple[Place, ...]] = MappingProxyType(
+    {
+        Role.REVIEWER: (REVIEW, MY_WORK),
+        Role.ENGINEER: (OUTPUTS, QUEUES, REVIEW, GOLDEN_SETS, RUNS, PROMPTS, PROPOSALS, TRENDS),
+        Role.MANAGER: (TRENDS, PROPOSALS, PROMPTS, RUNS, OUTPUTS),
+        Role.ADMIN: (OUTPUTS, QUEUES, REVIEW, GOLDEN_SETS, RUNS, PROMPTS, PROPOSALS, TRENDS, SETTINGS),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The bar of one page."""
+
+    actor: Actor
+    links: list[Link]
+    settings: list[Link]
+    projects: list[MyProject]
+
+
+def bar(request: HttpRequest) -> dict[str, Any]:
+    """The context processor: `bar` is None outside a project, and costs a statement only where it is drawn."""
+    actor = getattr(request, "actor", None)
+    if actor is None:
+        return {"bar": None}
+    return {"bar": SimpleLazyObject(lambda: _bar(request, actor)), "project": actor.project, "actor": actor}
+
+
+def _bar(request: HttpRequest, actor: Actor) -> Bar:
+    return Bar(
+        actor=actor,
+        links=_links(PLACES[actor.role], request.path, actor),
+        settings=_links(SETTINGS_PLACES, request.path, actor),
+        projects=queries.projects_of(actor.user) if actor.user else [],
+    )
+
+
+def _links(places: Iterable[Place], path: str, actor: Actor) -> list[Link]:
+    allowed = [place for place in places if place.scope is None or actor.may(place.scope)]
+    return [link for place in allowed if (link := _link(place, path, actor)) is not None]
+
+
+def _link(place: Place, path: str, actor: Actor) -> Link | None:
+    url = address(place.page, actor.project.slug)
+    inside = SETTINGS_PLACES if place is SETTINGS else (place,)
+    is_here = any(path.startswith(address(page.page, actor.project.slug)) for page in inside)
+    return Link(place.words, url, is_here, key_of(place.page)) if url else None
+
+
+def key_of(page: str) -> str:
+    """The id of the number at a page's entry in the bar: `waits-reviews-review-home`."""
+    return f"waits-{page.replace(':', '-')}"
+
+
+def address(page: str, *path: object) -> str:
+    """The address of a page of a project; "" for one that does not exist yet."""
+    try:
+        return reverse(page, args=path)
+    except NoReverseMatch:
+        return ""

@@ -1,0 +1,383 @@
+"""What the explorer and the page of one output ask of all rooms."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, FilteredRelation, Q
+
+from core import markup, plots
+from desk.models import SavedFilter
+from evals.models import GoldenCase
+from outputs import filters, queries
+from outputs.models import Feedback, Output, OutputBody
+from outputs.queries import Count, Line, Opinion, Selection, Span
+from projects.access import Actor
+from prompts.models import Prompt
+from prompts.variables import content_text
+from reviews import findings, texts
+from reviews.models import Item, ItemOutput, Match, Queue, Review, Verdict
+
+FIELDS = (*filters.FIELDS, findings.NAME)
+# The newest outputs say which models and environments there are to choose from.
+MOST_RECENT = 1_000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The newest item of an output: its state, and what stands about it."""
+
+    state: str
+    queue: str
+    verdict_id: int | None
+    quality: float | None
+    is_corrected: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the explorer."""
+
+    output: Output
+    line: Line
+    opinion: Opinion
+    judged: Judged | None
+
+    @property
+    def first_line(self) -> str:
+        """What was asked, in one line."""
+        return " ".join(self.line.input.split())[:200]
+
+    @property
+    def failure(self) -> str:
+        """What went wrong, in few words."""
+        return " ".join(self.line.error.split())[:60] or "Error"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page of the explorer."""
+
+    rows: list[Row]
+    next: int | None = None
+    looked_back_to: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a filter may be chosen from."""
+
+    prompts: list[str]
+    models: list[str]
+    environments: list[str]
+    queues: list[str]
+    saved: list[SavedFilter]
+
+
+def selection(actor: Actor, given: Mapping[str, str], *, now: dt.datetime) -> Selection:
+    """The outputs that `given` asks for, by the names of `FIELDS`.
+
+    Raises:
+        Invalid: naming each field that cannot be understood.
+    """
+    wanted = filters.read(given, now=now)
+    verdict = findings.read(given[findings.NAME]) if findings.NAME in given else None
+    found = queries.selected(actor.project.pk, wanted)
+    return found if verdict is None else findings.judged(actor.project.pk, found, verdict)
+
+
+def listed(actor: Actor, found: Selection, *, below: int | None, limit: int, score: str | None = None) -> Listed:
+    """A page of outputs with the beginnings of their texts and what was found about them: five statements at most."""
+    project_id = actor.project.pk
+    page = queries.newest(project_id, found, below=below, limit=limit)
+    if not page.outputs:
+        return Listed([], page.next, page.looked_back_to)
+    lines = queries.lines(page.outputs)
+    opinions = queries.opinions(project_id, page.outputs, score=score)
+    judged = _judged(page.outputs)
+    rows = [
+        Row(
+            output,
+            lines.get(output.pk, Line("", "", "")),
+            opinions.get(output.external_id, Opinion()),
+            judged.get(output.pk),
+        )
+        for output in page.outputs
+    ]
+    return Listed(rows, page.next, page.looked_back_to)
+
+
+def count(actor: Actor, found: Selection) -> Count:
+    """How many are selected, as far as it is cheap to know."""
+    return queries.counted(actor.project.pk, found)
+
+
+def choices(actor: Actor) -> Choices:
+    """What the project offers to filter by and to send outputs to: four statements."""
+    project_id = actor.project.pk
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(DISTINCT model), array_agg(DISTINCT environment) FROM ("
+            "  SELECT model, environment FROM outputs_output WHERE project_id = %s ORDER BY id DESC LIMIT %s"
+            ") AS recent",
+            [project_id, MOST_RECENT],
+        )
+        models, environments = cursor.fetchone()
+    return Choices(
+        prompts=list(Prompt.objects.of(project_id).order_by("name").values_list("name", flat=True)),
+        models=list(filter(None, models or ())),
+        environments=list(filter(None, environments or ())),
+        queues=list(Queue.objects.of(project_id).order_by("name").values_list("name", flat=True)),
+        saved=list(SavedFilter.objects.seen_by(actor.user, project_id).order_by("name").select_related("user")),
+    )
+
+
+def has_outputs(actor: Actor) -> bool:
+    """Whether the project has any output at all."""
+    return Output.objects.of(actor.project.pk).exists()
+
+
+def _judged(outputs: Iterable[Output]) -> dict[int, Judged]:
+    """The newest item of each output, those with a verdict first."""
+    standing = FilteredRelation("item__verdicts", condition=Q(item__verdicts__replaced_at=None))
+    rows = (
+        ItemOutput.objects.filter(output__in=[output.pk for output in outputs])
+        .annotate(standing=standing)
+        .order_by("output_id", F("standing__pk").desc(nulls_last=True), "-item_id")
+        .distinct("output_id")
+        .values_list(
+            "output_id",
+            "item__state",
+            "item__queue__name",
+            "standing__pk",
+            "standing__quality",
+            "standing__correction",
+        )
+    )
+    return {
+        output_id: Judged(state, queue, verdict_id, quality, correction is not None)
+        for output_id, state, queue, verdict_id, quality, correction in rows
+    }
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text of an output in its role: `text`, or a value that is no text."""
+
+    role: str
+    text: str = ""
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class DrawnSpan:
+    """A span with its bar on the trace's time scale from 0 to 100; no bar where no time is known."""
+
+    span: Span
+    name: str
+    is_here: bool
+    start: float | None = None
+    width: float | None = None
+
+    @property
+    def depth(self) -> int:
+        """How far in it stands; very deep ones stand together."""
+        return min(self.span.depth, 4)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The outputs of a trace, as a tree; `total_ms` from the first's start to the last's end where times are known."""
+
+    spans: list[DrawnSpan]
+    total_ms: float | None
+    is_cut: bool
+
+    @property
+    def n_orphans(self) -> int:
+        """Those whose parent never arrived."""
+        return sum(1 for drawn in self.spans if drawn.span.is_orphan)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One item this output is part of, with the reviews that may be seen and the verdict that stands."""
+
+    item: Item
+    reviews: list[Review]
+    verdict: Verdict | None
+    match: Match | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Not settled: reviews stay hidden, so that nobody who still judges has read them here."""
+        return self.item.state != Item.State.SETTLED
+
+
+@dataclass(frozen=True)
+class OutputPage:
+    """All that is known about one output."""
+
+    output: Output
+    body: OutputBody | None
+    asked: list[Said]
+    context: list[Said]
+    answer: Said | None
+    answer_text: str
+    feedback: list[Feedback]
+    scores: list[Feedback]
+    trace: Trace | None
+    picks: list[Pick]
+    passed_over: list[Match]
+    cases: list[GoldenCase]
+    reviewers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The beginning of what was asked, else its id."""
+        last = next((said.text for said in reversed(self.asked) if said.text), "")
+        return " ".join(last.split())[:90] or self.output.external_id
+
+    @property
+    def price(self) -> str:
+        """What it cost, to the last digit that was sent; nothing where that is not known."""
+        return "" if self.output.cost_usd is None else f"${self.output.cost_usd.normalize():f}"
+
+    @property
+    def answer_json(self) -> Any | None:
+        """The answer as a JSON value, where it is one or is the text of one."""
+        if self.answer is None or self.answer.value is not None:
+            return None if self.answer is None else self.answer.value
+        return markup.as_json(self.answer.text)
+
+
+def output_page(actor: Actor, external_id: str) -> OutputPage:
+    """One output with its trace and all that people and machines found about it: nine statements at most.
+
+    Raises:
+        Missing: the project has no such output.
+    """
+    project_id = actor.project.pk
+    whole = queries.whole(project_id, external_id)
+    output, body = whole.output, whole.body
+    picks, passed_over = _picks(output)
+    verdicts = [pick.verdict.pk for pick in picks if pick.verdict is not None]
+    cases = GoldenCase.objects.filter(verdict__in=verdicts).select_related("golden_set").order_by("pk")
+    return OutputPage(
+        output=output,
+        body=body,
+        asked=[] if body is None else _asked(body.input),
+        context=[] if body is None else _context(body.metadata),
+        answer=None if body is None or body.output is None else _of_content("", body.output),
+        answer_text="" if body is None else texts.output_text(body.output),
+        feedback=[one for one in whole.feedback if one.kind != Feedback.Kind.SCORE],
+        scores=[one for one in whole.feedback if one.kind == Feedback.Kind.SCORE],
+        trace=_trace(output),
+        picks=picks,
+        passed_over=passed_over,
+        cases=list(cases),
+    )
+
+
+def _picks(output: Output) -> tuple[list[Pick], list[Match]]:
+    """The items of the output, oldest first, and the rules that covered it without drawing it."""
+    matches = list(Match.objects.filter(output=output).select_related("rule__queue").order_by("pk"))
+    items = list(
+        Item.objects.filter(item_outputs__output=output).select_related("queue", "rubric").order_by("pk").distinct()
+    )
+    verdicts = {one.item_id: one for one in Verdict.objects.filter(item__in=items).standing()}
+    reviews: dict[int, dict[str, Review]] = {}
+    settled = [item for item in items if item.state == Item.State.SETTLED]
+    for review in Review.objects.filter(item__in=settled).select_related("user").order_by("pk"):
+        reviews.setdefault(review.item_id, {})[review.reviewer] = review
+    drawn = {match.rule.queue_id: match for match in matches if match.drawn}
+    picks = [
+        Pick(item, list(reviews.get(item.pk, {}).values()), verdicts.get(item.pk), drawn.get(item.queue_id))
+        for item in items
+    ]
+    return picks, [match for match in matches if not match.drawn]
+
+
+def _asked(sent: Any) -> list[Said]:
+    if isinstance(sent, list) and all(isinstance(message, dict) and "role" in message for message in sent):
+        return [_of_content(str(message["role"]), message.get("content")) for message in sent]
+    return [_of_content("", sent)]
+
+
+def _of_content(role: str, content: Any) -> Said:
+    """A message, a text, or whatever else was sent."""
+    if isinstance(content, dict) and set(content) >= {"role", "content"}:
+        content = content["content"]
+    if isinstance(content, str):
+        return Said(role, text=content)
+    text = content_text(content) if isinstance(content, list) else ""
+    return Said(role, text=text) if text else Said(role, value=content)
+
+
+# Under these names senders put what was looked up for an answer.
+_CONTEXT_NAMES = (
+    "context",
+    "retrieved_context",
+    "retrieval",
+    "retrieved",
+    "documents",
+    "passages",
+    "chunks",
+    "sources",
+)
+_TEXT_NAMES = ("text", "content", "page_content", "passage", "chunk", "document", "body")
+_TITLE_NAMES = ("title", "name", "source", "url", "id")
+
+
+def _context(metadata: Any) -> list[Said]:
+    if not isinstance(metadata, dict):
+        return []
+    name = next((name for name in _CONTEXT_NAMES if metadata.get(name)), None)
+    if name is None:
+        return []
+    found = metadata[name]
+    return [_passage(one) for one in (found if isinstance(found, list) else [found])]
+
+
+def _passage(found: Any) -> Said:
+    if not isinstance(found, dict):
+        return Said("", text=found) if isinstance(found, str) else Said("", value=found)
+    title = next((str(found[name]) for name in _TITLE_NAMES if isinstance(found.get(name), str | int)), "")
+    text = next((found[name] for name in _TEXT_NAMES if isinstance(found.get(name), str)), None)
+    return Said(title, text=text) if text is not None else Said(title, value=found)
+
+
+def _trace(output: Output) -> Trace | None:
+    spans = queries.trace(output.project_id, output.trace_id)
+    if not spans:
+        return None
+    times = {span.output.pk: _times(span.output) for span in spans}
+    known = [time for time in times.values() if time is not None]
+    first = min((start for start, _ in known), default=0.0)
+    total = max((end for _, end in known), default=0.0) - first
+    scale = plots.Scale(first, first + total, 0, 100)
+    drawn = [_drawn(span, times[span.output.pk], scale, is_here=span.output.pk == output.pk) for span in spans]
+    return Trace(drawn, total if known else None, is_cut=len(spans) == queries.MOST_SPANS)
+
+
+def _drawn(span: Span, time: tuple[float, float] | None, scale: plots.Scale, *, is_here: bool) -> DrawnSpan:
+    name = span.output.prompt.name if span.output.prompt else span.output.model or span.output.external_id
+    if time is None or scale.high <= scale.low:
+        return DrawnSpan(span, name, is_here)
+    start, end = scale.at(time[0]), scale.at(time[1])
+    return DrawnSpan(span, name, is_here, start=min(start, 99.0), width=max(1.0, round(end - start, 1)))
+
+
+def _times(output: Output) -> tuple[float, float] | None:
+    """Start and end in milliseconds; an output that does not say when it began has none."""
+    if output.started_at is None:
+        return None
+    start = output.started_at.timestamp() * 1000
+    return start, start + (output.latency_ms or 0.0)
+
+
+def bodies_of(outputs: Sequence[Output]) -> dict[int, OutputBody]:
+    """The texts of these outputs, whole, for an export."""
+    return queries.bodies(outputs)

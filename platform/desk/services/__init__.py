@@ -1,0 +1,1 @@
+"""What the desk stores of its own."""

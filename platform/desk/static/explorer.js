@@ -1,0 +1,75 @@
+// The list of outputs: one opens beside the list where there is room, keys walk the rows, and the chosen are counted.
+// Without this script each row is a link to the output's page, and the checkboxes are part of the form.
+
+import { mayAct } from "./keys.js";
+
+const list = document.querySelector("#outputs");
+const side = document.querySelector("#side");
+const counted = document.querySelector("#n-chosen");
+const all = document.querySelector("#choose-all");
+const hasRoom = matchMedia("(width >= 60rem)");
+
+const rows = () => [...list.querySelectorAll("tbody tr:not(.older)")];
+const linkOf = (row) => row.querySelector(".input-cell a");
+
+function open(row) {
+  for (const other of list.querySelectorAll("[aria-selected]")) other.removeAttribute("aria-selected");
+  row.setAttribute("aria-selected", "true");
+  side.hidden = false;
+  window.htmx.ajax("GET", linkOf(row).href, { target: side, swap: "innerHTML" });
+}
+
+function close() {
+  side.hidden = true;
+  side.replaceChildren();
+  const row = list.querySelector("[aria-selected]");
+  row?.removeAttribute("aria-selected");
+  if (row) linkOf(row).focus();
+}
+
+function count() {
+  const n = list.querySelectorAll("[name=output]:checked").length;
+  counted.hidden = n === 0 && !all?.checked;
+  counted.textContent = all?.checked ? "All that match" : `${n} chosen of`;
+}
+
+function step(by) {
+  const here = document.activeElement?.closest("#outputs tbody tr") ?? list.querySelector("[aria-selected]");
+  const known = rows();
+  const next = known[here ? known.indexOf(here) + by : 0];
+  if (!next) return;
+  linkOf(next).focus();
+  next.scrollIntoView({ block: "nearest" });
+  if (!side.hidden) open(next);
+}
+
+function act(event) {
+  const row = document.activeElement?.closest("#outputs tbody tr:not(.older)");
+  if (event.key === "j") step(1);
+  else if (event.key === "k") step(-1);
+  else if (event.key === "o" && row && hasRoom.matches) open(row);
+  else if (event.key === "x" && row) row.querySelector("[name=output]")?.click();
+  else return;
+  event.preventDefault();
+}
+
+if (list && side) {
+  list.addEventListener("click", (event) => {
+    const link = event.target.closest(".input-cell a");
+    const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+    // A key press on a link is a click without a pointer: it opens the page.
+    if (!link || !hasRoom.matches || !isPlain || event.detail === 0) return;
+    event.preventDefault();
+    open(link.closest("tr"));
+  });
+  side.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close-side]")) close();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[name=output], #choose-all")) count();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (mayAct(event)) act(event);
+  });
+  count();
+}

@@ -1,0 +1,458 @@
+// The review page beyond HTML: keys, drafts that save themselves, the countdown, and the next item before it is asked
+// for. Whatever happens to the server, the session or the lease, what was typed stays: here, in this browser, and as a
+// draft. Without this script the page works by its forms.
+
+import { mayAct } from "./keys.js";
+
+const SAVE_MS = 800;
+const BEAT_MS = 60_000;
+const AHEAD_MS = 45_000;
+const RETRY_MS = 5_000;
+
+const desk = document.querySelector("#desk");
+const clocks = new WeakMap();
+let work = desk.querySelector(".work");
+let next = null;
+let submitting = null;
+let saving = null;
+let saveTimer = 0;
+let active = true;
+
+// Requests ---------------------------------------------------------------------------------------------------------
+
+function token() {
+  const found = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
+  return found ? decodeURIComponent(found[1]) : (document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "");
+}
+
+/** POST as the page's own forms do; the token is the newest one, for somebody may have signed in again elsewhere. */
+async function post(url, body = new FormData()) {
+  body.delete("csrfmiddlewaretoken");
+  const headers = { "HX-Request": "true", "X-CSRFToken": token() };
+  const answer = await fetch(url, { method: "POST", body, headers, credentials: "same-origin", redirect: "manual" });
+  if (answer.status === 401 || answer.status === 403 || answer.type === "opaqueredirect") throw new SignedOut();
+  return answer;
+}
+
+class SignedOut extends Error {}
+
+function parsed(html) {
+  return new DOMParser().parseFromString(html, "text/html");
+}
+
+// What is typed ----------------------------------------------------------------------------------------------------
+
+const formOf = (part) => part.querySelector("form.rubric");
+
+function typedIn(part) {
+  const form = formOf(part);
+  if (!form) return [];
+  const fixed = new Set(["csrfmiddlewaretoken", "lease", "rubric_version"]);
+  return [...new FormData(form)].filter(([name, value]) => !fixed.has(name) && value !== "");
+}
+
+/** At once, so that not even a crash of the browser loses a word. */
+function mirror(part = work) {
+  try {
+    localStorage.setItem(part.dataset.kept, JSON.stringify({ at: Date.now(), typed: typedIn(part) }));
+  } catch {
+    // Storage may be full or forbidden; the draft on the server is the other copy.
+  }
+}
+
+function mirrored(part) {
+  try {
+    return JSON.parse(localStorage.getItem(part.dataset.kept));
+  } catch {
+    return null;
+  }
+}
+
+function forget(part) {
+  try {
+    localStorage.removeItem(part.dataset.kept);
+  } catch {
+    // Nothing was kept then.
+  }
+}
+
+function fill(part, typed) {
+  for (const field of formOf(part).elements) {
+    if (!field.name || ["hidden", "submit", "button"].includes(field.type) || field.name === "reason") continue;
+    const values = typed.filter(([name]) => name === field.name).map(([, value]) => value);
+    if (field.type === "radio" || field.type === "checkbox") field.checked = values.includes(field.value);
+    else field.value = values[0] ?? "";
+  }
+}
+
+/** What this browser kept comes back where it is newer than the server's draft and says something else. */
+function restore(part) {
+  const kept = mirrored(part);
+  if (!kept || !formOf(part)) return;
+  const isSame = JSON.stringify(kept.typed) === JSON.stringify(typedIn(part));
+  const serverAt = Number(part.dataset.saved || 0) * 1000;
+  if (isSame || kept.typed.length === 0 || kept.at < serverAt) return;
+  fill(part, kept.typed);
+  tell(part, "note", `What you typed at ${hour(new Date(kept.at))} is here again.`);
+  scheduleSave();
+}
+
+const hour = (moment) => moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+
+// Notes ------------------------------------------------------------------------------------------------------------
+
+/** One note of a kind above the item; an empty text takes it away. */
+function tell(part, kind, text, link) {
+  const notes = part.querySelector(".notes");
+  let note = notes.querySelector(`[data-kind="${kind}"]`);
+  if (!text) return note?.remove();
+  if (!note) {
+    note = Object.assign(document.createElement("p"), { className: kind === "note" ? "note" : "note note--warn" });
+    note.dataset.kind = kind;
+    notes.append(note);
+  }
+  const words = Object.assign(document.createElement("span"), { textContent: text });
+  note.replaceChildren(words);
+  if (link) words.append(" ", Object.assign(document.createElement("a"), { ...link, target: "_blank", rel: "noopener" }));
+}
+
+function tellSignedOut(part) {
+  const link = { href: `${desk.dataset.login}?next=${encodeURIComponent("/signed-in/")}`, textContent: "Sign in again in a new tab" };
+  tell(part, "door", "Your session has ended. Your text is kept, here and in this browser.", link);
+}
+
+// Drafts -----------------------------------------------------------------------------------------------------------
+
+function scheduleSave(after = SAVE_MS) {
+  clearTimeout(saveTimer);
+  saveTimer = setTimeout(save, after);
+}
+
+async function save() {
+  const part = work;
+  const form = formOf(part);
+  if (!form || submitting) return;
+  saving = (async () => {
+    try {
+      const answer = await post(part.dataset.draft, new FormData(form));
+      if (!answer.ok) throw new Error(String(answer.status));
+      const said = parsed(await answer.text());
+      part.querySelector(".saved").replaceWith(said.querySelector(".saved"));
+      if (said.querySelector(".difference")) part.querySelector(".difference")?.replaceWith(said.querySelector(".difference"));
+      part.dataset.saved = Math.floor(Date.now() / 1000);
+      tell(part, "door", "");
+      tell(part, "away", "");
+    } catch (error) {
+      if (error instanceof SignedOut) tellSignedOut(part);
+      else tell(part, "away", "The server cannot be reached, so this is not saved there yet. Your text is kept in this browser.");
+      if (part === work) scheduleSave(RETRY_MS);
+    }
+  })();
+  await saving;
+}
+
+// The lease --------------------------------------------------------------------------------------------------------
+
+function wind(part, seconds) {
+  const lease = part.querySelector(".lease");
+  if (lease) clocks.set(part, { end: performance.now() + 1000 * seconds, length: Number(lease.dataset.length) });
+  tick();
+}
+
+function tick() {
+  const clock = clocks.get(work);
+  if (!clock || !["held", "lapsed"].includes(work.dataset.standing)) return;
+  const left = Math.max(0, Math.round((clock.end - performance.now()) / 1000));
+  const yours = work.querySelector(".yours");
+  if (yours) {
+    const time = Object.assign(document.createElement("strong"), {
+      className: "lease-left",
+      textContent: `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`,
+    });
+    yours.replaceChildren("Yours for ", time);
+    yours.classList.toggle("due-soon", left < 60);
+  }
+  const bar = work.querySelector(".lease progress");
+  if (bar) bar.value = left;
+}
+
+/** Somebody who has done anything in the last minute is still at it. */
+async function beat() {
+  const part = work;
+  if (!active || document.hidden || !formOf(part) || !["held", "lapsed"].includes(part.dataset.standing)) return;
+  active = false;
+  try {
+    const answer = await post(part.dataset.heartbeat);
+    const said = parsed(await answer.text());
+    if (answer.ok) {
+      part.querySelector(".lease").replaceWith(said.querySelector(".lease"));
+      part.dataset.standing = "held";
+      wind(part, Number(part.querySelector(".lease").dataset.left));
+      tell(part, "lost", "");
+    } else if (answer.status === 409) {
+      tell(part, "lost", `${said.querySelector("p")?.textContent ?? ""} What you typed is kept as a draft.`);
+    }
+  } catch (error) {
+    if (error instanceof SignedOut) tellSignedOut(part);
+  }
+}
+
+// The next item, before it is asked for ----------------------------------------------------------------------------
+
+async function lookAhead() {
+  if (document.hidden || submitting || !formOf(work)) return;
+  const body = new FormData();
+  if (next) body.set("have", next.dataset.item);
+  try {
+    const answer = await post(desk.dataset.ahead, body);
+    if (submitting) return;
+    if (answer.status === 200) next = document.adoptNode(parsed(await answer.text()).querySelector(".work"));
+    else if (answer.status === 204 && !answer.headers.get("Ratchet-Item")) next = null;
+    const said = desk.querySelector("#ahead-said");
+    if (said && next) said.textContent = "The next item is ready";
+  } catch {
+    // Only a convenience: the next item comes with the answer to the submission.
+  }
+}
+
+function show(part) {
+  work.replaceWith(part);
+  work = part;
+  document.title = `${part.querySelector("h1")?.textContent ?? "Review"} · Ratchet`;
+  arm(part);
+}
+
+// Submitting -------------------------------------------------------------------------------------------------------
+
+async function submit() {
+  if (submitting) await submitting;
+  const form = formOf(work);
+  if (!form || !["held", "lapsed"].includes(work.dataset.standing) || !form.reportValidity()) return;
+  submitting = handIn(work, form);
+  await submitting;
+  submitting = null;
+  lookAhead();
+}
+
+async function handIn(part, form) {
+  clearTimeout(saveTimer);
+  const fix = part.querySelector(".fix");
+  if (fix && fix.value.trim() === outputOf(part).trim()) fix.value = "";
+  mirror(part);
+  const body = new FormData(form);
+  const shownAhead = next;
+  next = null;
+  if (shownAhead) {
+    body.set("ahead", shownAhead.dataset.item);
+    history.pushState({}, "", shownAhead.dataset.url);
+    show(shownAhead);
+  } else {
+    form.setAttribute("aria-busy", "true");
+  }
+  try {
+    await saving;
+    await taken(part, shownAhead, await post(form.action, body));
+  } catch (error) {
+    back(part, shownAhead);
+    if (error instanceof SignedOut) tellSignedOut(part);
+    else tell(part, "away", "The server could not be reached, so this was not handed in. Your text is kept; submit again.");
+  }
+  form.removeAttribute("aria-busy");
+}
+
+/** The server's answer: on to the next item, or back to the former one with what is wrong. */
+async function taken(part, shownAhead, answer) {
+  if (answer.headers.get("HX-Redirect")) {
+    forget(part);
+    location.assign(answer.headers.get("HX-Redirect"));
+    return;
+  }
+  const said = parsed(await answer.text());
+  const whole = said.querySelector(".work");
+  if (!answer.ok) {
+    if (!whole) throw new Error(String(answer.status));
+    back(part, shownAhead);
+    show(document.adoptNode(whole));
+    work.querySelector(".notes [role=alert], .field__error")?.scrollIntoView({ block: "nearest" });
+    return;
+  }
+  forget(part);
+  desk.querySelector(".rail").replaceWith(said.querySelector(".rail"));
+  showToast(said.querySelector(".handed-in"));
+  if (whole) {
+    if (shownAhead) history.replaceState({}, "", answer.headers.get("HX-Push-Url"));
+    else history.pushState({}, "", answer.headers.get("HX-Push-Url"));
+    show(document.adoptNode(whole));
+    if (shownAhead) tell(work, "note", "Somebody else took the item that was shown; this is the next one.");
+  } else {
+    wind(work, clocks.get(work)?.length ?? 0);
+  }
+}
+
+function back(part, shownAhead) {
+  if (!shownAhead) return;
+  history.replaceState({}, "", part.dataset.url);
+  show(part);
+}
+
+function showToast(toast) {
+  document.querySelectorAll(".toast.handed-in").forEach((old) => old.remove());
+  if (!toast) return;
+  document.querySelector("#main > :last-child").before(toast);
+  setTimeout(() => toast.remove(), 20_000);
+}
+
+// Questions and keys -----------------------------------------------------------------------------------------------
+
+const questions = () => [...work.querySelectorAll(".question")].filter((question) => !question.hidden);
+const current = () => work.querySelector(".question.is-current");
+
+function mark(question, { focus = true, scroll = true } = {}) {
+  if (!question || question === current()) return;
+  for (const other of work.querySelectorAll(".question.is-current")) {
+    other.classList.remove("is-current");
+    other.querySelector(".q-keys").hidden = true;
+  }
+  question.classList.add("is-current");
+  question.querySelector(".q-keys").hidden = false;
+  if (!focus) return;
+  const choice = question.querySelector("input[type=radio]:checked, input[type=radio], input[type=checkbox]");
+  const target = choice ?? question;
+  if (target === question) question.tabIndex = -1;
+  target.focus({ preventScroll: true });
+  if (scroll) question.scrollIntoView({ block: "nearest" });
+}
+
+function move(step) {
+  const all = questions();
+  mark(all[Math.min(all.length - 1, Math.max(0, all.indexOf(current()) + step))]);
+}
+
+function choose(number) {
+  const chosen = current()?.querySelectorAll("input[type=radio], input[type=checkbox]")[number - 1];
+  chosen?.click();
+}
+
+/** Hide what is not asked; a hidden question says nothing. */
+function showConditions(part) {
+  for (const asked of part.querySelectorAll("[data-show-if]:not([data-show-if=''])")) {
+    const wanted = JSON.parse(asked.dataset.showIf);
+    const field = [...formOf(part).elements].filter((input) => input.name === wanted.field && !input.disabled);
+    const said = field.filter((input) => !["radio", "checkbox"].includes(input.type) || input.checked).map((input) => input.value);
+    const isAsked = said.some((value) => wanted.is.includes(value));
+    asked.hidden = !isAsked;
+    for (const input of asked.querySelectorAll("input, textarea, select")) input.disabled = !isAsked;
+  }
+}
+
+const outputOf = (part) => (part.querySelector(".as-raw") ?? part.querySelector(".output .as-rendered"))?.textContent ?? "";
+
+function correct() {
+  const fix = work.querySelector(".fix");
+  if (!fix || fix.disabled) return;
+  if (!fix.value) fix.value = outputOf(work);
+  fix.focus();
+  fix.setSelectionRange(0, 0);
+}
+
+function toTags() {
+  const tags = work.querySelector(".question[data-type=tags]:not([hidden])") ?? work.querySelector("[data-type=labels]");
+  mark(tags);
+  tags?.querySelector("input")?.focus();
+}
+
+function skip() {
+  const menu = work.querySelector(".skipping");
+  if (!menu) return;
+  menu.open = true;
+  menu.querySelector("input").focus();
+}
+
+const KEYS = {
+  ArrowDown: () => move(1),
+  j: () => move(1),
+  ArrowUp: () => move(-1),
+  k: () => move(-1),
+  e: correct,
+  t: toTags,
+  s: skip,
+  u: () => document.querySelector(".handed-in form, #undo")?.requestSubmit(),
+  g: () => {
+    const guideline = work.querySelector(".guideline");
+    if (guideline) guideline.open = !guideline.open;
+  },
+  Enter: () => current()?.querySelector("textarea, input:not([type=radio], [type=checkbox]), select")?.focus(),
+};
+
+document.addEventListener("keydown", (event) => {
+  active = true;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    if (!event.repeat) submit();
+    return;
+  }
+  if (event.key === "Escape" && event.target.matches?.("textarea, input, select")) {
+    event.target.blur();
+    return;
+  }
+  if (!mayAct(event) || event.shiftKey) return;
+  if (event.key === "Enter" && event.target.closest?.("button, a, summary")) return;
+  const act = /^[1-9]$/.test(event.key) ? () => choose(Number(event.key)) : KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+// Events -----------------------------------------------------------------------------------------------------------
+
+function changed(event) {
+  active = true;
+  if (!work.contains(event.target) || event.target.name === "reason" || event.target.name?.startsWith("as-")) return;
+  showConditions(work);
+  mirror();
+  scheduleSave();
+}
+
+document.addEventListener("input", changed);
+document.addEventListener("change", changed);
+document.addEventListener("focusin", (event) => mark(event.target.closest?.(".question"), { focus: false }));
+document.addEventListener("pointerdown", () => (active = true));
+document.addEventListener("submit", (event) => {
+  if (event.target.matches(".skip-form")) forget(work);
+  if (event.target !== formOf(work) || event.submitter?.hasAttribute("formaction")) return;
+  event.preventDefault();
+  submit();
+});
+document.addEventListener(
+  "click",
+  (event) => {
+    // The second click of a double click would hand in the item that came after the first.
+    if (event.detail > 1 && event.target.closest?.("[data-submit]")) event.preventDefault();
+  },
+  true,
+);
+addEventListener("storage", (event) => {
+  if (event.key !== work.dataset.kept || !event.newValue) return;
+  tell(work, "tabs", "This item is open in another tab, too. What you type last is the draft; only one of the two can be handed in.");
+});
+addEventListener("popstate", () => location.reload());
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+addEventListener("pagehide", () => formOf(work) && typedIn(work).length && mirror());
+
+function arm(part) {
+  if (!formOf(part)) return;
+  part.querySelectorAll(".without-script").forEach((button) => (button.hidden = true));
+  part.querySelectorAll(".asked-if").forEach((words) => (words.hidden = true));
+  restore(part);
+  showConditions(part);
+  wind(part, Number(part.querySelector(".lease").dataset.left));
+  mark(questions()[0], { scroll: false });
+  part.querySelector(".item").scrollTop = 0;
+}
+
+desk.classList.add("has-keys");
+arm(work);
+if (formOf(work)) lookAhead();
+setInterval(tick, 1000);
+setInterval(beat, BEAT_MS);
+setInterval(lookAhead, AHEAD_MS);

@@ -1,0 +1,184 @@
+"""`make screenshots`: every page × theme × width of the demo project as a picture in `var/screens/`.
+
+The pages are those of the access table, so a new address is pictured without being named here a second time; what an
+address leaves open (`{run}`, `{output}` …) is filled from the demo by `Ids`, and a name that is missing there fails.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from rich.console import Console
+
+from config import launcher
+from demo import play, replies, scenario
+from demo.client import Ratchet
+from tests.browser.chromium import ARGUMENTS, executable
+from tests.conventions import access_table
+from tests.flows.conftest import a_free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = {1280: 860, 390: 844}
+THEMES = ("light", "dark")
+# What a page needs → who is pictured looking at it.
+LOOKERS = {"read": "engineer", "review": "reviewer", "approve": "manager", "admin": "admin"}
+# Addresses that answer with something other than a page, or with a part of one.
+NO_PICTURE = ("healthz", "readyz", "api/schema/")
+NO_PICTURE_ENDINGS = (".svg", ".png", ".csv", ".jsonl", ".{form}")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One picture to take: its name, its address, and whose eyes see it."""
+
+    name: str
+    path: str
+    role: str | None
+
+
+def screens() -> list[Screen]:
+    """Every page that the access table knows, in its order."""
+    pages = [(path, needs) for (method, path), needs in access_table.PAGES.items() if method == "GET"]
+    return [Screen(_name(path), path, _looker(path, needs)) for path, needs in pages if is_pictured(path)]
+
+
+def is_pictured(path: str) -> bool:
+    """Whether a person looks at what this address answers."""
+    is_part = any(word in access_table.PARTS for word in [path])
+    return path not in NO_PICTURE and not path.endswith(NO_PICTURE_ENDINGS) and not is_part
+
+
+def _name(path: str) -> str:
+    words = path.replace("{project}/", "").replace("{", "").replace("}", "").strip("/").replace("/", "-")
+    return words or ("project-home" if "{project}" in path else "home")
+
+
+def _looker(path: str, needs: str) -> str | None:
+    if needs == "open":
+        return None
+    if path.startswith(("{project}/review", "{project}/work")):
+        return "reviewer"
+    return next((role for word, role in LOOKERS.items() if word in needs.split("|")), "engineer")
+
+
+class Ids:
+    """What the names in addresses stand for in the demo project."""
+
+    def __init__(self, project: str, engineer: Ratchet) -> None:
+        self.known: dict[str, str] = {"project": project, "prompt": "support-intent", "label": play.LABEL}
+        gated = [run for run in engineer.rows("runs") if run.get("gate") and run["gate"].get("verdict")]
+        self.known["run"] = self.known["a"] = str(gated[0]["id"])
+        self.known["b"] = str(gated[0].get("baseline") or gated[-1]["id"])
+        self.known["golden_set"] = self.known["prompt"]
+        self.known["version"] = self.known["before"] = self.known["after"] = "1"
+        self.known["proposal"] = str(engineer.rows(f"prompts/{self.known['prompt']}/proposals")[0]["id"])
+        self.known["verdict"] = str(engineer.rows("verdicts")[0]["id"])
+        self.known["output"] = "ticket-1-reply"
+        self.known["queue"] = self.known["rubric"] = replies.PROMPT
+
+    def fill(self, path: str) -> str:
+        """The address with every name filled in."""
+        try:
+            return "/" + path.format(**self.known)
+        except KeyError as missing:
+            raise SystemExit(f"screenshots: nothing is known for {missing} in {path}; add it to Ids") from missing
+
+
+@contextmanager
+def demo_site(home: Path) -> Iterator[tuple[launcher.Site, dict[str, Any]]]:
+    """A site on a new data folder with the loop played on it."""
+    shutil.rmtree(home, ignore_errors=True)
+    model_port = a_free_port()
+    variables = {"RATCHET_OUTBOUND_ALLOW": f"127.0.0.1:{model_port}", "RATCHET_MODE": "test"}
+    database_url = os.environ.get("DATABASE_URL", "")
+    site = launcher.Site(home, a_free_port(), database_url=database_url, variables=variables)
+    with site:
+        model_url = site.add_demo_model(model_port)
+        accounts = json.loads(site.manage("demo_accounts"))
+        keys = accounts["keys"]
+        where = play.Site(site.url, keys["engineer"], keys["reviewer"], keys["admin"], model_url)
+        play.play(where, [scenario.support_intent()], Console())
+        play.leave_replies(where)
+        yield site, accounts
+
+
+class Photographer:
+    """Takes the pictures of one theme and width, with one signed-in browser context for each role."""
+
+    def __init__(self, browser: Browser, url: str, logins: list[dict[str, str]], width: int, theme: str) -> None:
+        self.browser, self.url, self.width, self.theme = browser, url, width, theme
+        self.logins = {login["role"]: login for login in logins}
+        self.pages: dict[str | None, Page] = {}
+
+    def page_of(self, role: str | None) -> Page:
+        """The page of somebody with this role, signed in by the form."""
+        if role not in self.pages:
+            page = self._context().new_page()
+            if role is not None:
+                page.goto("/login/")
+                page.fill("[name=username]", self.logins[role]["email"])
+                page.fill("[name=password]", self.logins[role]["password"])
+                page.press("[name=password]", "Enter")
+                page.wait_for_url("**/")
+            self.pages[role] = page
+        return self.pages[role]
+
+    def take(self, screen: Screen, address: str, folder: Path) -> None:
+        """The picture of one page, whole."""
+        page = self.page_of(screen.role)
+        answer = page.goto(address)
+        if answer is None or answer.status != 200:
+            raise SystemExit(f"screenshots: {address} answered {answer and answer.status} to {screen.role}")
+        page.wait_for_load_state("networkidle") if "?" not in address else None
+        page.screenshot(path=folder / f"{screen.name}-{self.width}-{self.theme}.png", full_page=True)
+
+    def _context(self) -> BrowserContext:
+        size = {"width": self.width, "height": WIDTHS[self.width]}
+        scheme = "dark" if self.theme == "dark" else "light"
+        return self.browser.new_context(base_url=self.url, viewport=size, color_scheme=scheme)
+
+
+def item_on_the_desk(photographer: Photographer, ids: Ids) -> str:
+    """The reviewer starts on the replies; the item's number."""
+    page = photographer.page_of("reviewer")
+    page.goto(ids.fill("{project}/review/"))
+    page.locator(f"form[action*='/{replies.PROMPT}/'] button[type=submit]").first.click()
+    page.wait_for_url(f"**/review/{replies.PROMPT}/*/")
+    return page.url.rstrip("/").rsplit("/", 1)[-1]
+
+
+def main() -> None:
+    """Plays the demo, takes the pictures, and says where they are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="only screens whose name holds this text")
+    only = parser.parse_args().only
+    folder = ROOT / "var" / "screens"
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        site, accounts = stack.enter_context(demo_site(ROOT / "var" / "screens-site"))
+        engineer = stack.enter_context(closing(Ratchet(site.url, accounts["keys"]["engineer"])))
+        ids = Ids(accounts["project"], engineer)
+        playwright = stack.enter_context(sync_playwright())
+        browser = stack.enter_context(closing(playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)))
+        n_taken = 0
+        for width in WIDTHS:
+            for theme in THEMES:
+                photographer = Photographer(browser, site.url, accounts["logins"], width, theme)
+                ids.known["item"] = item_on_the_desk(photographer, ids)
+                for screen in screens():
+                    if only in screen.name:
+                        photographer.take(screen, ids.fill(screen.path), folder)
+                        n_taken += 1
+    sys.stdout.write(f"{n_taken} pictures in {folder}\n")
+
+
+if __name__ == "__main__":
+    main()

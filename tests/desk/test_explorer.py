@@ -1,0 +1,512 @@
+"""The explorer and the page of one output, as they are asked for and answered."""
+
+import csv
+import datetime as dt
+import io
+import json
+import urllib.parse
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from core import clock
+from desk.models import SavedFilter
+from ledger import handovers
+from ledger.models import Handover
+from outputs import queries
+from outputs.models import Feedback, Output, OutputBody
+from outputs.services import search
+from projects.models import Project, Role, User
+from reviews.models import Item, ItemOutput, Match, Review, SamplingRule
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = "<script>window.ran = 1</script>"
+
+
+@pytest.fixture
+def project() -> Project:
+    return factories.a_project()
+
+
+@pytest.fixture
+def engineer(project: Project) -> User:
+    return factories.a_member(project)
+
+
+@pytest.fixture
+def client(engineer: User) -> Client:
+    found = Client()
+    found.force_login(engineer)
+    return found
+
+
+def list_url(project: Project, query: str = "") -> str:
+    return reverse("desk:output-list", args=[project.slug]) + (f"?{query}" if query else "")
+
+
+def detail_url(output: Output) -> str:
+    return reverse("desk:output-detail", args=[output.project.slug, output.external_id])
+
+
+def stored(project: Project, external_id: str, *, body: dict[str, Any] | None = None, **fields: Any) -> Output:
+    now = clock.now()
+    fields = {"received_at": now, "received_on": now.date(), "body_hash": b"", **fields}
+    output = Output.objects.create(project=project, external_id=external_id, **fields)
+    said = {"input": f"question {external_id}", "output": "answer", **(body or {})}
+    OutputBody.objects.create(output_id=output.pk, received_on=output.received_on, **said)
+    return output
+
+
+def searchable(project: Project) -> None:
+    handovers.announce(
+        "outputs.stored", project_id=project.pk, ids=list(Output.objects.of(project.pk).values_list("pk", flat=True))
+    )
+    while search.index_waiting(now=clock.now()):
+        pass
+
+
+def said_about(output: Output, kind: str, **fields: Any) -> Feedback:
+    return Feedback.objects.create(
+        project=output.project,
+        external_id=f"f{Feedback.objects.count()}",
+        body_hash=b"",
+        output_external_id=output.external_id,
+        kind=kind,
+        **fields,
+    )
+
+
+def listed(client: Client, project: Project, query: str = "") -> list[str]:
+    """The external ids on the page, in their order."""
+    answer = client.get(list_url(project, query))
+    assert answer.status_code == 200, answer.content
+    return [row.output.external_id for row in answer.context["listed"].rows]
+
+
+class TestOutputList:
+    def test_shows_the_newest_first_with_what_was_found(self, client: Client, project: Project) -> None:
+        revision = factories.a_revision(factories.a_prompt(project))
+        stored(project, "plain", latency_ms=1420.0, cost_usd="0.0061", prompt=revision.prompt, revision=revision)
+        stored(project, "failed", status=Output.Status.ERROR, body={"output": None, "error": "Timed out"})
+        said_about(stored(project, "disliked"), "thumb", value=-1)
+        page = client.get(list_url(project)).content.decode()
+        assert listed(client, project) == ["disliked", "failed", "plain"]
+        for words in ("question plain", "Timed out", "Thumb down", "1.42", "$0.0061", "r1", "3 outputs in the project"):
+            assert words in page
+        assert '<span class="muted">none</span>' in page
+
+    def test_shows_a_verdict_before_a_thumb(self, client: Client, project: Project) -> None:
+        verdict = factories.a_verdict(factories.a_prompt(project), text="Where?", correction="right")
+        said_about(verdict.item.item_outputs.get().output, "thumb", value=1)
+        page = client.get(list_url(project)).content.decode()
+        assert "Corrected" in page
+        assert "Thumb up" not in page
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("q=bike", ["b"]),
+            ("q=BIKE+pink", ["b"]),
+            ("q=bike+blue", []),
+            ("q=bik*", ["b"]),
+            ("status=error", ["c"]),
+            ("feedback=down", ["a"]),
+            ("feedback=up", ["d"]),
+            ("score=grounded", ["d", "b"]),
+            ("score=grounded&score_max=0.5", ["b"]),
+            ("score=grounded&score_min=0.5&score_max=1", ["d"]),
+            ("model=m1&q=bike", ["b"]),
+            ("days=2", ["d", "c", "b"]),
+            ("verdict=none", ["d", "c", "b", "a"]),
+            ("verdict=any", []),
+            ("environment=", ["d", "c", "b", "a"]),
+        ],
+    )
+    def test_filters(self, client: Client, project: Project, query: str, expected: list[str]) -> None:
+        long_ago = clock.now() - dt.timedelta(days=9)
+        a = stored(project, "a", received_at=long_ago, received_on=long_ago.date())
+        b = stored(project, "b", model="m1", body={"input": "My pink Bike is gone"})
+        stored(project, "c", status=Output.Status.ERROR, body={"error": "boom"})
+        d = stored(project, "d")
+        said_about(a, "thumb", value=0)
+        said_about(d, "thumb", value=1)
+        said_about(b, "score", name="grounded", value=0.2)
+        said_about(d, "score", name="grounded", value=0.9)
+        searchable(project)
+        assert listed(client, project, query) == expected
+
+    @pytest.mark.parametrize(
+        ("query", "n"), [("verdict=any", 2), ("verdict=low", 1), ("verdict=high", 1), ("verdict=corrected", 1)]
+    )
+    def test_filters_by_what_people_judged(self, client: Client, project: Project, query: str, n: int) -> None:
+        prompt = factories.a_prompt(project)
+        factories.a_verdict(prompt, text="One?", correction="right")
+        factories.a_verdict(prompt, text="Two?", correction=None)
+        stored(project, "unjudged")
+        found = listed(client, project, query)
+        assert len(found) == n
+        assert "unjudged" not in found
+
+    def test_finds_common_words_as_well_as_rare_ones(
+        self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries, "MOST_LISTED", 2)
+        for number in range(5):
+            said_about(stored(project, f"o{number}", body={"input": "common"}), "thumb", value=-1)
+        searchable(project)
+        assert listed(client, project, "q=common") == ["o4", "o3", "o2", "o1", "o0"]
+        assert listed(client, project, "q=common&feedback=down&model=") == ["o4", "o3", "o2", "o1", "o0"]
+        assert "more than 10,000" not in client.get(list_url(project, "q=common")).content.decode()
+        assert "2 or more outputs" in client.get(list_url(project, "q=common")).content.decode()
+
+    def test_stops_after_a_window_and_says_how_far_it_looked(
+        self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries, "WINDOW", 3)
+        stored(project, "wanted", model="rare")
+        for number in range(7):
+            stored(project, f"o{number}")
+        url, found, n_pages = list_url(project, "model=rare"), [], 0
+        while url:
+            answer = client.get(url)
+            found += [row.output.external_id for row in answer.context["listed"].rows]
+            assert bool(answer.context["older"]) == (b"Look further back" in answer.content)
+            url, n_pages = answer.context["older"], n_pages + 1
+        assert (found, n_pages) == (["wanted"], 3)
+
+    def test_goes_through_all_pages_without_gap_or_repeat(self, client: Client, project: Project) -> None:
+        expected = [stored(project, f"o{number}").external_id for number in range(120)][::-1]
+        url, found = list_url(project), []
+        while url:
+            answer = client.get(url)
+            found.append([row.output.external_id for row in answer.context["listed"].rows])
+            url = answer.context["older"]
+        assert [len(page) for page in found] == [50, 50, 20]
+        assert sum(found, []) == expected  # noqa: RUF017 # three pages
+
+    def test_scrolling_brings_rows_alone(self, client: Client, project: Project) -> None:
+        for number in range(60):
+            stored(project, f"o{number}")
+        older = client.get(list_url(project)).context["older"]
+        rows = client.get(older, headers={"HX-Request": "true"}).content.decode()
+        assert rows.count("<tr") == 11
+        assert "<html" not in rows
+
+    def test_costs_the_same_statements_for_any_number(
+        self, client: Client, project: Project, django_assert_max_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for number in range(3):
+            stored(project, f"a{number}")
+        searchable(project)
+        client.get(list_url(project, "q=question"))
+        with django_assert_max_num_queries(20) as few:
+            client.get(list_url(project, "q=question"))
+        prompt = factories.a_prompt(project)
+        for number in range(40):
+            output = stored(project, f"b{number}")
+            said_about(output, "thumb", value=1)
+            factories.a_verdict(prompt, text=f"question {number}?")
+        searchable(project)
+        with django_assert_max_num_queries(20) as many:
+            client.get(list_url(project, "q=question"))
+        assert len(many) == len(few)
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("since=yesterday", "since"),
+            ("status=fine", "status"),
+            ("q=%21%21", "q"),
+            ("days=0", "days"),
+            ("score_min=1", "score"),
+            ("score=a&score_max=nan", "score_max"),
+            ("feedback=sideways", "feedback"),
+            ("verdict=maybe", "verdict"),
+            ("model=a%00b", "model"),
+        ],
+    )
+    def test_says_which_filter_it_cannot_read_and_keeps_it(
+        self, client: Client, project: Project, query: str, field: str
+    ) -> None:
+        stored(project, "a")
+        answer = client.get(list_url(project, query))
+        assert answer.status_code == 422
+        assert [flaw.field for flaw in answer.context["flaws"]] == [field]
+        assert answer.context["listed"].rows == []
+        name, value = urllib.parse.parse_qsl(query)[0]
+        assert answer.context["given"][name] == value
+
+    def test_offers_to_drop_what_matches_nothing(self, client: Client, project: Project) -> None:
+        stored(project, "a", model="m1")
+        page = client.get(list_url(project, "model=m2&status=ok")).content.decode()
+        assert "No output matches" in page
+        assert f'href="{list_url(project, "status=ok")}"' in page
+
+    def test_waits_for_the_first_output_and_shows_it(self, client: Client, project: Project) -> None:
+        page = client.get(list_url(project)).content.decode()
+        assert "curl -X POST" in page
+        assert "every 2s" in page
+        asked = {"path": list_url(project, "waiting=1"), "headers": {"HX-Request": "true"}}
+        assert "every 2s" in client.get(**asked).content.decode()
+        stored(project, "first")
+        arrived = client.get(**asked).content.decode()
+        assert "question first" in arrived
+        assert "every 2s" not in arrived
+
+    def test_says_how_far_the_search_is_behind(self, client: Client, project: Project) -> None:
+        output = stored(project, "a")
+        handovers.announce("outputs.stored", project_id=project.pk, ids=[output.pk])
+        assert "behind" not in client.get(list_url(project, "q=a")).content.decode()
+        Handover.objects.update(created_at=clock.now() - dt.timedelta(minutes=3, seconds=5))
+        assert "The search is 3 min behind" in client.get(list_url(project, "q=a")).content.decode()
+        assert "behind" not in client.get(list_url(project)).content.decode()
+
+    def test_hands_days_on_as_a_moment(self, client: Client, project: Project) -> None:
+        stored(project, "a")
+        carried = client.get(list_url(project, "days=2&model=m")).context["carried"]
+        assert set(carried) == {"since", "model"}
+
+    def test_obeys_no_text(self, client: Client, project: Project) -> None:
+        output = stored(
+            project,
+            HOSTILE,
+            model=HOSTILE,
+            environment=HOSTILE[:60],
+            status=Output.Status.ERROR,
+            body={"input": HOSTILE, "output": HOSTILE, "error": HOSTILE},
+        )
+        said_about(output, "score", name=HOSTILE, value=0.5)
+        query = urllib.parse.urlencode({"q": HOSTILE, "model": HOSTILE})
+        for url in (list_url(project), list_url(project, query), detail_url(output)):
+            page = client.get(url).content.decode()
+            assert "<script>window.ran" not in page
+        assert "&lt;script&gt;window.ran" in client.get(list_url(project)).content.decode()
+
+    def test_a_stranger_and_a_reviewer_see_nothing(self, project: Project) -> None:
+        stored(project, "theirs")
+        stranger, reviewer = Client(), Client()
+        stranger.force_login(factories.a_member(factories.a_project(), Role.ADMIN))
+        reviewer.force_login(factories.a_member(project, Role.REVIEWER))
+        for path in (list_url(project), f"/{project.slug}/outputs/theirs/", f"/{project.slug}/outputs.csv"):
+            assert stranger.get(path).status_code == 404
+            assert reviewer.get(path).status_code == 403
+
+    def test_never_finds_the_words_of_another_project(self, client: Client, project: Project) -> None:
+        other = factories.a_project()
+        stored(other, "theirs", body={"input": "secret word"})
+        stored(project, "mine")
+        searchable(other)
+        searchable(project)
+        assert listed(client, project, "q=secret") == []
+
+
+class TestOutputDetail:
+    def test_shows_all_that_is_known(self, client: Client, project: Project) -> None:
+        revision = factories.a_revision(factories.a_prompt(project))
+        output = stored(
+            project,
+            "o",
+            prompt=revision.prompt,
+            revision=revision,
+            model="orchid",
+            tags=["vip"],
+            input_tokens=1842,
+            confidence=0.4,
+            body={
+                "input": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is it?"}],
+                "output": "It is **here**.",
+                "metadata": {"documents": [{"title": "Policy 7", "text": "Within 14 days."}]},
+            },
+        )
+        said_about(output, "thumb", value=-1, comment="Not what your site says")
+        said_about(output, "score", name="grounded", value=0.25, label="in part")
+        page = client.get(detail_url(output)).content.decode()
+        for words in ("Be brief.", "<strong>here</strong>", "Policy 7", "Within 14 days.", "orchid", "vip", "1,842"):
+            assert words in page
+        for words in ("unpriced", "Thumb down", "Not what your site says", "grounded", "in part", "Where is it?"):
+            assert words in page
+        assert "It is **here**." in client.get(detail_url(output) + "?raw=1").content.decode()
+
+    @pytest.mark.parametrize(
+        "external_id", ["with/slash/es", "trace:span", "ünï 😀", "a%2Fb", "a?b#c", "ends/", "/x", "count"]
+    )
+    def test_is_found_by_the_id_it_was_sent_with(self, client: Client, project: Project, external_id: str) -> None:
+        output = stored(project, external_id)
+        assert client.get(detail_url(output)).context["found"].output == output
+
+    def test_hides_reviews_until_the_item_is_settled(self, client: Client, project: Project) -> None:
+        output = stored(project, "o")
+        queue = factories.a_queue(project)
+        item = Item.objects.create(
+            project=project, queue=queue, rubric=queue.rubric, subject_key=str(output.pk), overlap=2, n_reviews=1
+        )
+        ItemOutput.objects.create(item=item, output=output)
+        rule = SamplingRule.objects.create(queue=queue, rate=0.35, salt=b"0" * 16)
+        Match.objects.create(rule=rule, output=output, p=0.35, drawn=True)
+        Review.objects.create(
+            item=item,
+            reviewer="user:1",
+            claim_token="0" * 32,
+            answers={"correct": "no"},
+            comment="a telling remark",
+            at=clock.now(),
+        )
+        page = client.get(detail_url(output)).content.decode()
+        assert "1 review of 2, hidden until settled" in page
+        assert "a telling remark" not in page
+        assert "probability 0.35" in page
+        item.state = Item.State.SETTLED
+        item.save()
+        page = client.get(detail_url(output)).content.decode()
+        assert "a telling remark" in page
+        assert "hidden until settled" not in page
+
+    def test_leads_to_the_verdict_and_shows_the_correction(self, client: Client, project: Project) -> None:
+        verdict = factories.a_verdict(factories.a_prompt(project), text="Where?", said="old", correction="new")
+        page = client.get(detail_url(verdict.item.item_outputs.get().output)).content.decode()
+        assert reverse("desk:verdict-detail", args=[project.slug, verdict.pk]) in page
+        assert "<del>old</del>" in page
+        assert "<ins>new</ins>" in page
+
+    def test_draws_the_trace_on_one_scale_and_names_orphans(self, client: Client, project: Project) -> None:
+        begin = clock.now()
+        spans = [
+            ("root", "", 0, 1000),
+            ("child", "root", 250, 500),
+            ("grandchild", "child", 250, 100),
+            ("lost", "gone", 500, 500),
+        ]
+        for name, parent, start, length in spans:
+            stored(
+                project,
+                name,
+                trace_id="t",
+                span_id=name,
+                parent_span_id=parent,
+                started_at=begin + dt.timedelta(milliseconds=start),
+                latency_ms=length,
+            )
+        found = client.get(f"/{project.slug}/outputs/child/").context["found"].trace
+        drawn = [(one.span.output.external_id, one.depth, one.start, one.width) for one in found.spans]
+        assert drawn == [("root", 0, 0, 100), ("child", 1, 25, 50), ("grandchild", 2, 25, 10), ("lost", 0, 50, 50)]
+        assert (found.total_ms, found.n_orphans) == (1000, 1)
+
+    def test_survives_spans_that_are_each_others_parents(self, client: Client, project: Project) -> None:
+        for name, parent in (("a", "b"), ("b", "a"), ("self", "self")):
+            stored(project, name, trace_id="t", span_id=name, parent_span_id=parent)
+        found = client.get(f"/{project.slug}/outputs/a/").context["found"].trace
+        assert {one.span.output.external_id for one in found.spans} == {"a", "b", "self"}
+        assert found.total_ms is None
+
+    def test_says_that_texts_are_gone(self, client: Client, project: Project) -> None:
+        output = stored(project, "o", model="m")
+        OutputBody.objects.filter(output_id=output.pk).delete()
+        page = client.get(detail_url(output)).content.decode()
+        assert "The texts of this output are gone" in page
+        assert listed(client, project) == ["o"]
+
+    def test_beside_the_list_is_a_summary(self, client: Client, project: Project) -> None:
+        output = stored(project, "o")
+        part = client.get(detail_url(output), headers={"HX-Request": "true"}).content.decode()
+        assert "<html" not in part
+        assert f'href="{detail_url(output)}"' in part
+
+    def test_takes_long_texts_of_every_script(self, client: Client, project: Project) -> None:
+        long = "سلام 日本語 😀 <b>x</b> " * 12_000
+        output = stored(project, "o", body={"input": long, "output": long})
+        searchable(project)
+        page = client.get(detail_url(output)).content.decode()
+        assert "<b>x</b>" not in page
+        assert len(client.get(list_url(project)).content) < 60_000
+        for words in ("日本", "本語", "سلام", "😀", "語"):
+            assert listed(client, project, f"q={urllib.parse.quote(words)}") == ["o"]
+
+    def test_costs_the_same_statements_for_any_number(
+        self, client: Client, project: Project, django_assert_max_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        verdict = factories.a_verdict(factories.a_prompt(project), text="Where?")
+        output = verdict.item.item_outputs.get().output
+        Output.objects.filter(pk=output.pk).update(trace_id="t")
+        client.get(detail_url(output))
+        with django_assert_max_num_queries(16) as few:
+            client.get(detail_url(output))
+        for number in range(20):
+            said_about(output, "comment", comment=str(number))
+            stored(project, f"o{number}", trace_id="t")
+        with django_assert_max_num_queries(16) as many:
+            client.get(detail_url(output))
+        assert len(many) == len(few)
+
+
+class TestOutputExport:
+    def test_gives_all_that_match_and_no_formulas(
+        self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("desk.explorer.AT_ONCE", 2)
+        for number in range(5):
+            stored(project, f"o{number}", model="m", body={"output": "=SUM(A1)", "input": {"a": 1}})
+        stored(project, "other")
+        answer = client.get(f"/{project.slug}/outputs.csv?model=m")
+        rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        assert [row["id"] for row in rows] == ["o4", "o3", "o2", "o1", "o0"]
+        assert rows[0]["output"] == "'=SUM(A1)"
+        assert rows[0]["input"] == '{"a":1}'
+        answer = client.get(f"/{project.slug}/outputs.jsonl?model=m")
+        lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+        assert [line["output"] for line in lines] == ["=SUM(A1)"] * 5
+
+    def test_knows_no_other_format_and_no_bad_filter(self, client: Client, project: Project) -> None:
+        assert client.get(f"/{project.slug}/outputs.xml").status_code == 404
+        assert client.get(f"/{project.slug}/outputs.csv?status=x").status_code == 422
+
+
+class TestFilterSave:
+    def test_keeps_the_filter_under_a_name_and_lists_it(self, client: Client, project: Project) -> None:
+        stored(project, "a")
+        url = reverse("desk:filter-save", args=[project.slug])
+        for query in ("model=m1", "model=m2&below=7&evil=1"):
+            answer = client.post(url, {"name": " Mine ", "query": query})
+            assert answer.status_code == 302
+        assert [(one.name, one.query) for one in SavedFilter.objects.all()] == [("Mine", "model=m2")]
+        page = client.get(list_url(project)).content.decode()
+        assert f'href="{list_url(project, "model=m2")}"' in page
+
+    @pytest.mark.parametrize(("name", "query"), [("", "model=m"), ("x" * 81, "model=m"), ("x", ""), ("x", "evil=1")])
+    def test_refuses_no_name_and_no_filter(self, client: Client, project: Project, name: str, query: str) -> None:
+        answer = client.post(
+            reverse("desk:filter-save", args=[project.slug]), {"name": name, "query": query}, follow=True
+        )
+        assert "Not saved" in answer.content.decode()
+        assert not SavedFilter.objects.exists()
+
+
+class TestFilterDelete:
+    def test_only_mine(self, client: Client, project: Project, engineer: User) -> None:
+        mine = SavedFilter.objects.create(project=project, user=engineer, name="m", query="model=m")
+        other = factories.a_member(project)
+        theirs = SavedFilter.objects.create(project=project, user=other, name="t", query="model=m", is_shared=True)
+        private = SavedFilter.objects.create(project=project, user=other, name="p", query="model=p")
+        stored(project, "a")
+        seen = [one.pk for one in client.get(list_url(project)).context["choices"].saved]
+        assert seen == [mine.pk, theirs.pk]
+        for one, status in ((mine, 302), (mine, 404), (theirs, 404), (private, 404)):
+            sent = {"filter": one.pk, "back": "https://evil.example/"}
+            assert client.post(reverse("desk:filter-delete", args=[project.slug]), sent).status_code == status
+        assert SavedFilter.objects.count() == 2
+
+    def test_leads_back_to_where_one_was_and_nowhere_else(
+        self, client: Client, project: Project, engineer: User
+    ) -> None:
+        for back, expected in (
+            (list_url(project, "q=a"), list_url(project, "q=a")),
+            ("//evil.example", list_url(project)),
+        ):
+            one = SavedFilter.objects.create(project=project, user=engineer, name="m", query="model=m")
+            sent = {"filter": one.pk, "back": back}
+            answer = client.post(reverse("desk:filter-delete", args=[project.slug]), sent)
+            assert answer["Location"] == expected
