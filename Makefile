@@ -17,7 +17,7 @@ help:
 	@echo "make demo      the whole loop with its own traffic; the site stays (EXIT=1: ends after the loop)"
 	@echo "make up        an empty site"
 	@echo "make test      the tests      make check    style, types, imports, migrations, deployment"
-	@echo "make bench     the measurements (ONLY=ingest|evals, SIZE=small|full)"
+	@echo "make bench     the measurements (ONLY=ingest|reviews|evals, SIZE=small|full)"
 	@echo "make screenshots  every page in both themes and widths as a picture in var/screens/"
 	@echo "make nightly   the tests that take long, too"
 	@echo "make clean     removes the environment and what tests left; data folders stay"

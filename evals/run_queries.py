@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connection
@@ -143,8 +143,9 @@ def progress(run: Run, *, now: dt.datetime) -> Progress:
         cursor.execute(PROGRESS, {"run": run.pk, "since": now - dt.timedelta(seconds=PACE_S)})
         counts = cursor.fetchone()
     n_workers = heartbeats.n_alive("worker", now=now)
-    found = Progress(run.n_results, *counts, n_workers=n_workers)
-    return Progress(**{**vars(found), "left_s": _left_s(run, found, now)})
+    facts: list[Any] = [run.n_results, *counts, n_workers]
+    found = Progress(*facts)
+    return replace(found, left_s=_left_s(run, found, now))
 
 
 def _left_s(run: Run, found: Progress, now: dt.datetime) -> float | None:
@@ -260,7 +261,7 @@ def _faults(run: Run) -> list[tuple[str, int]]:
 class ResultLines:
     """A part of a run's results, in the order of its cases, and the cursor of the next part."""
 
-    lines: list[Result]
+    lines: Sequence[Result]
     next: int | None
 
 
@@ -332,7 +333,7 @@ def choices(project: Project) -> Choices:
     policies = GatePolicy.objects.in_force().filter(label__prompt__project=project)
     return Choices(
         prompts=list(project.prompts.order_by("name")),
-        golden_sets=[one for one in queries.golden_sets(project).order_by("name") if one.newest is not None],
+        golden_sets=list(project.golden_sets.filter(versions__number=1).order_by("name")),
         policies=list(policies.select_related("label__prompt", "golden_set").order_by("label__prompt__name")),
     )
 

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -91,7 +92,7 @@ def draws(*, project_id: int, since: dt.datetime, until: dt.datetime) -> list[Dr
     firsts = first_versions(project_id)
     if not firsts:
         return []
-    values = {
+    values: dict[str, Any] = {  # Any: what the driver takes
         "project": project_id,
         "since": since,
         "until": until,

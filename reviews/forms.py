@@ -192,26 +192,24 @@ class RubricForm:
         quality = _number(data.get("quality", ""), 0)
         return cls(data.get("name", "").strip(), rows, quality, data.get("guideline", ""))
 
-    def press(self, button: str) -> int:
-        """Do what a button says: `add`, `remove-2`, `up-2`, `down-2`; returns the place to look at then."""
+    def press(self, button: str) -> None:
+        """Do what a button says: `add`, `remove-2`, `up-2`, `down-2`; any other changes nothing."""
         verb, _, said = button.partition("-")
         at = _number(said, -1)
         if verb == "add" and len(self.rows) < MOST_QUESTIONS:
             self.rows.append(Row())
-            return len(self.rows) - 1
-        if not 0 <= at < len(self.rows):
-            return 0
-        if verb == "remove":
+        elif verb == "remove" and 0 <= at < len(self.rows):
             del self.rows[at]
             if self.quality > at or self.quality >= len(self.rows):
                 self.quality = max(0, self.quality - 1)
-            return max(0, at - 1)
-        to = {"up": at - 1, "down": at + 1}.get(verb, at)
-        if not 0 <= to < len(self.rows):
-            return at
-        self.rows[at], self.rows[to] = self.rows[to], self.rows[at]
-        self.quality = {at: to, to: at}.get(self.quality, self.quality)
-        return to
+        elif verb in ("up", "down"):
+            self._swap(at, at - 1 if verb == "up" else at + 1)
+
+    def _swap(self, at: int, to: int) -> None:
+        """Two rows change their places, where both exist; the quality goes with its question."""
+        if 0 <= at < len(self.rows) and 0 <= to < len(self.rows):
+            self.rows[at], self.rows[to] = self.rows[to], self.rows[at]
+            self.quality = {at: to, to: at}.get(self.quality, self.quality)
 
     @property
     def content(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:

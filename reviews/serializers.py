@@ -176,9 +176,7 @@ class QueueWithCounters(QueueShown):
 
 
 class ItemsRequest(StrictSerializer):
-    outputs = serializers.ListField(
-        child=Words(max_length=200), min_length=1, max_length=MOST_OUTPUTS, required=False
-    )
+    outputs = serializers.ListField(child=Words(max_length=200), min_length=1, max_length=MOST_OUTPUTS, required=False)
     filter = Mapping(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def a_queue(project: Project, name: str = "") -> Queue:
         name=f"rubric {number}",
         version=1,
         content_hash=str(number),
-        questions=[{"key": "correct", "type": "yes_no", "text": "Right?", "required": True}],
+        questions=[{"key": "correct", "type": "yes_no", "text": "Right?", "required": True, "options": ["yes", "no"]}],
         quality={"question": "correct", "map": {"yes": 1.0, "no": 0.0}},
     )
     return Queue.objects.create(project=project, name=name or f"queue-{number}", rubric=rubric)

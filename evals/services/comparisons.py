@@ -178,7 +178,7 @@ def _scorer_row(pair: Pair, judged: Mapping[str, Any], demand: Demand) -> dict[s
 
 def _one_sided(candidate: Run, baseline: Run, pair: Pair) -> list[dict[str, Any]]:
     """A row without figures for each scorer that only one of the runs has."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run, other in ((candidate, baseline), (baseline, candidate)):
         for key in Panel(run.scorers).keys:
             if key not in pair.scorers:

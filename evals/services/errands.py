@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from evals.models import Errand
 
@@ -57,7 +57,7 @@ def waiting(kind: type[Errand], *, now: dt.datetime) -> list[int]:
         state=State.FAILED, lease_until=None, finished_at=now, error=WORKER_LOST
     )
     is_free = Q(state=State.WAITING) | Q(state=State.LEASED, lease_until__lt=now)
-    return list(kind._default_manager.filter(is_free).order_by("id").values_list("id", flat=True)[:100])
+    return list(kind._default_manager.filter(is_free).order_by("pk").values_list("pk", flat=True)[:100])
 
 
 def lease() -> dt.timedelta:
@@ -65,6 +65,6 @@ def lease() -> dt.timedelta:
     return dt.timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def _held(errand: Errand) -> Any:
+def _held(errand: Errand) -> QuerySet[Any]:
     same = type(errand)._default_manager.filter(pk=errand.pk)
     return same.filter(state=State.LEASED, lease_token=errand.lease_token)

@@ -78,9 +78,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     # Before everything that makes a body: pages and static files go out small.
-    "django.middleware.gzip.GZipMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "config.compression.PagesCompressed",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

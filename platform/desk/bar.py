@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from projects import queries
@@ -95,14 +95,14 @@ def _bar(request: HttpRequest, actor: Actor) -> Bar:
 
 def _links(places: Iterable[Place], path: str, actor: Actor) -> list[Link]:
     allowed = [place for place in places if place.scope is None or actor.may(place.scope)]
-    return [link for place in allowed if (link := _link(place, path, actor)) is not None]
+    return [_link(place, path, actor) for place in allowed]
 
 
-def _link(place: Place, path: str, actor: Actor) -> Link | None:
+def _link(place: Place, path: str, actor: Actor) -> Link:
     url = address(place.page, actor.project.slug)
     inside = SETTINGS_PLACES if place is SETTINGS else (place,)
     is_here = any(path.startswith(address(page.page, actor.project.slug)) for page in inside)
-    return Link(place.words, url, is_here, key_of(place.page)) if url else None
+    return Link(place.words, url, is_here, key_of(place.page))
 
 
 def key_of(page: str) -> str:
@@ -111,8 +111,5 @@ def key_of(page: str) -> str:
 
 
 def address(page: str, *path: object) -> str:
-    """The address of a page of a project; "" for one that does not exist yet."""
-    try:
-        return reverse(page, args=path)
-    except NoReverseMatch:
-        return ""
+    """The address of a page by its name and what its path leaves open."""
+    return reverse(page, args=path)

@@ -16,7 +16,7 @@ from projects.access import Actor, Scope
 # A worker gives a sign of life every few seconds; after this long without one it is gone or frozen.
 SILENT_AFTER = dt.timedelta(seconds=30)
 ASKED_EVERY_S = 10.0
-BROKER_TIMEOUT_S = 1.0
+BROKER_TIMEOUT_S = 1
 TRANSPORT = {"socket_connect_timeout": BROKER_TIMEOUT_S, "socket_timeout": BROKER_TIMEOUT_S}
 
 

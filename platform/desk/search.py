@@ -1,6 +1,7 @@
 """Where the palette leads: pages of one's role, and things of the project by name, number or id."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -41,7 +42,7 @@ def pages(actor: Actor, wanted: str) -> list[Hit]:
     found = [Hit(place.words, kind, address(place.page, slug)) for place, kind in places]
     found.append(Hit("What waits for me", "page", address("desk:waiting", slug)))
     found.append(Hit("Your settings: theme, keys, password", "settings", address("projects:settings")))
-    return [hit for hit in found if hit.url and wanted.casefold() in hit.words.casefold()]
+    return [hit for hit in found if wanted.casefold() in hit.words.casefold()]
 
 
 _NAMED = """
@@ -69,7 +70,7 @@ def _things(actor: Actor, wanted: str) -> list[Hit]:
     if not actor.may(Scope.READ):
         return []
     parts = [_NAMED.format(table=table, n=n) for n, (table, _, _) in enumerate(_FOR_READERS)]
-    named: dict[str, object] = {f"kind{n}": kind for n, (_, kind, _) in enumerate(_FOR_READERS)}
+    named: dict[str, Any] = {f"kind{n}": kind for n, (_, kind, _) in enumerate(_FOR_READERS)}
     named |= {
         "project": actor.project.pk,
         "like": f"%{_escaped(wanted)}%",
@@ -80,7 +81,7 @@ def _things(actor: Actor, wanted: str) -> list[Hit]:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join([*parts, _NUMBERED, _OUTPUT]), named)
         rows = cursor.fetchall()
-    return [hit for kind, name, number in rows if (hit := _hit(actor, kind, name, number)).url]
+    return [_hit(actor, kind, name, number) for kind, name, number in rows]
 
 
 def _hit(actor: Actor, kind: str, name: str, number: int) -> Hit:

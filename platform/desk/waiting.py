@@ -78,7 +78,7 @@ def counts(user: User, projects: Sequence[MyProject], *, now: dt.datetime) -> di
     """What waits for this person in each of these projects, in one statement at any size."""
     if not projects:
         return {}
-    named = {
+    named: Mapping[str, Any] = {
         "counted": COUNTED,
         "reviewer": f"user:{user.pk}",
         "user": user.pk,

@@ -226,7 +226,7 @@ def _flags(
     one_prompt = len({marker.prompt for marker in markers}) <= 1
     per_day = (right - left) / max(1, len(days) - 1)
     taken = float("inf")
-    found = []
+    found: list[Flag] = []
     for marker in reversed(markers):
         at = x[0] + per_day * (marker.at - days[0]).total_seconds() / 86_400
         label = f"r{marker.revision}" if one_prompt or size.name == "narrow" else f"{marker.prompt} r{marker.revision}"

@@ -94,7 +94,7 @@ def of(report: Report) -> list[Kpi]:
     now, before = report.compared.now, report.compared.before
     found = [_kpi(kind, now, before) for kind in KINDS]
     # What is behind the answers is compared as such; the other intervals are compared with each other.
-    found[0] = replace(found[0], **_gained(report.compared.gain))
+    found[0] = _gained(found[0], report.compared.gain)
     return [*found, _waiting(now)]
 
 
@@ -140,13 +140,13 @@ def _change(kind: Kind, figure: Figure, was: Figure) -> tuple[str, str]:
     return words, "good" if (difference > 0) == kind.rises else "bad"
 
 
-def _gained(gain: Figure) -> dict[str, str]:
+def _gained(kpi: Kpi, gain: Figure) -> Kpi:
     if gain.value is None or gain.low is None or gain.high is None:
-        return {}
+        return kpi
     words = units.change(Unit.SHARE, gain.value)
     if gain.low <= 0 <= gain.high:
-        return {"change": f"{words}, within noise", "tone": ""}
-    return {"change": words, "tone": "good" if gain.value > 0 else "bad"}
+        return replace(kpi, change=f"{words}, within noise", tone="")
+    return replace(kpi, change=words, tone="good" if gain.value > 0 else "bad")
 
 
 def _waiting(now: Span) -> Kpi:

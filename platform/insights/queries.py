@@ -280,7 +280,9 @@ def _rows(  # Any: what columns hold
         return list(cursor.fetchall())
 
 
-def _values(choice: Choice, since: dt.datetime, until: dt.datetime, grain: str) -> dict[str, object]:
+def _values(
+    choice: Choice, since: dt.datetime, until: dt.datetime, grain: str
+) -> dict[str, Any]:  # Any: what the driver takes
     return {
         "project": choice.project_id,
         "grain": grain,

@@ -10,7 +10,7 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest
 
 from projects.access import KEY_SCOPES, Scope
-from projects.models import Project, Role, Theme, User
+from projects.models import LIKE_THE_SYSTEM, Project, Role, Theme, User
 
 # What a scope lets a key do, in the words of the form.
 SCOPE_WORDS = {
@@ -21,9 +21,6 @@ SCOPE_WORDS = {
     Scope.RELEASE: "release: move labels on evidence, and roll back",
     Scope.ADMIN: "admin: change connections, policies and parts",
 }
-
-# How the form calls the theme that is stored as nothing.
-LIKE_THE_SYSTEM = "system"
 
 
 class SignInForm(forms.Form):
@@ -90,11 +87,8 @@ class PreferencesForm(forms.Form):
         help_text="1 to 9 answer, e corrects, s skips, ? shows all. Turn them off if you dictate or often slip.",
     )
 
-    def __init__(self, *args: Any, initial: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(*args, initial={**initial, "theme": initial["theme"] or LIKE_THE_SYSTEM}, **kwargs)
 
-
-class PasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # of our User
+class PasswordForm(PasswordChangeForm):
     """Django's own, which asks for the old one and runs the validators."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

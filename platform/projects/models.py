@@ -27,6 +27,10 @@ class Theme(models.TextChoices):
     DARK = "dark"
 
 
+# How forms call the theme that is stored as nothing.
+LIKE_THE_SYSTEM = "system"
+
+
 class Users(BaseUserManager["User"]):
     """Users are made by `services.create_user` alone; Django's own look-ups need these two."""
 

@@ -25,6 +25,7 @@ class PageRequest(HttpRequest):
     """A request for a page of a project: `actor` is the member who asks, with the scopes of the role."""
 
     actor: Actor
+    user: User
     htmx: HtmxDetails
 
 

@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet
 from django.http import QueryDict
 
 from core.problems import FieldError, Invalid
-from projects.models import ApiKey, AuditEvent, Membership, Project, User
+from projects.models import LIKE_THE_SYSTEM, ApiKey, AuditEvent, Membership, Project, User
 
 AUDIT_PAGE = 50
 
@@ -70,7 +70,7 @@ def preferences(user: User) -> dict[str, Any]:
     """How pages suit a person, as the form shows it."""
     return {
         "name": user.name,
-        "theme": user.theme,
+        "theme": user.theme or LIKE_THE_SYSTEM,
         "time_zone": user.time_zone,
         "single_keys": user.single_keys,
     }

@@ -5,52 +5,71 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projects', '0004_how_pages_suit_a_person'),
-        ('reviews', '0001_initial'),
+        ("projects", "0004_how_pages_suit_a_person"),
+        ("reviews", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Intake',
+            name="Intake",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('filter', models.JSONField(default=dict)),
-                ('first_output', models.BigIntegerField()),
-                ('last_output', models.BigIntegerField()),
-                ('cursor', models.BigIntegerField()),
-                ('n_seen', models.PositiveIntegerField(default=0)),
-                ('n_added', models.PositiveIntegerField(default=0)),
-                ('state', models.CharField(choices=[('walking', 'Walking'), ('done', 'Done'), ('stopped', 'Stopped')], default='walking', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.CharField(max_length=300)),
-                ('ended_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("filter", models.JSONField(default=dict)),
+                ("first_output", models.BigIntegerField()),
+                ("last_output", models.BigIntegerField()),
+                ("cursor", models.BigIntegerField()),
+                ("n_seen", models.PositiveIntegerField(default=0)),
+                ("n_added", models.PositiveIntegerField(default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("walking", "Walking"), ("done", "Done"), ("stopped", "Stopped")],
+                        default="walking",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("created_by", models.CharField(max_length=300)),
+                ("ended_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.AddIndex(
-            model_name='item',
-            index=models.Index(condition=models.Q(('state', 'disputed')), fields=['queue', 'id'], name='item_disputed_oldest_first'),
+            model_name="item",
+            index=models.Index(
+                condition=models.Q(("state", "disputed")), fields=["queue", "id"], name="item_disputed_oldest_first"
+            ),
         ),
         migrations.AddField(
-            model_name='intake',
-            name='queue',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='intakes', to='reviews.queue'),
+            model_name="intake",
+            name="queue",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="intakes", to="reviews.queue"
+            ),
         ),
         migrations.AddIndex(
-            model_name='intake',
-            index=models.Index(fields=['queue', 'id'], name='intake_by_queue'),
+            model_name="intake",
+            index=models.Index(fields=["queue", "id"], name="intake_by_queue"),
         ),
         migrations.AddIndex(
-            model_name='intake',
-            index=models.Index(condition=models.Q(('state', 'walking')), fields=['id'], name='intake_walking'),
+            model_name="intake",
+            index=models.Index(condition=models.Q(("state", "walking")), fields=["id"], name="intake_walking"),
         ),
         migrations.AddConstraint(
-            model_name='intake',
-            constraint=models.CheckConstraint(condition=models.Q(('n_added__lte', models.F('n_seen'))), name='intake_adds_what_it_saw'),
+            model_name="intake",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("n_added__lte", models.F("n_seen"))), name="intake_adds_what_it_saw"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='intake',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state', 'walking')), models.Q(models.Q(('state', 'walking'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='intake_ended_has_moment'),
+            model_name="intake",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at", None), ("state", "walking")),
+                    models.Q(models.Q(("state", "walking"), _negated=True), ("ended_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="intake_ended_has_moment",
+            ),
         ),
     ]

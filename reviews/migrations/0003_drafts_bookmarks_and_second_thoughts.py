@@ -6,81 +6,94 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reviews', '0002_intake'),
+        ("reviews", "0002_intake"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Bookmark',
+            name="Bookmark",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reviewer', models.CharField(max_length=300)),
-                ('floor', models.BigIntegerField()),
-                ('searched_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reviewer", models.CharField(max_length=300)),
+                ("floor", models.BigIntegerField()),
+                ("searched_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reviewer', models.CharField(max_length=300)),
-                ('answers', models.JSONField(default=dict)),
-                ('correction', models.TextField(blank=True)),
-                ('comment', models.TextField(blank=True)),
-                ('tags', models.TextField(blank=True)),
-                ('saved_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reviewer", models.CharField(max_length=300)),
+                ("answers", models.JSONField(default=dict)),
+                ("correction", models.TextField(blank=True)),
+                ("comment", models.TextField(blank=True)),
+                ("tags", models.TextField(blank=True)),
+                ("saved_at", models.DateTimeField()),
             ],
         ),
         migrations.AddField(
-            model_name='claim',
-            name='is_ahead',
+            model_name="claim",
+            name="is_ahead",
             field=models.BooleanField(db_default=False, default=False),
         ),
         migrations.AddField(
-            model_name='review',
-            name='withdrawn_at',
+            model_name="review",
+            name="withdrawn_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='rubric',
-            name='guideline',
-            field=models.TextField(blank=True, default=''),
+            model_name="rubric",
+            name="guideline",
+            field=models.TextField(blank=True, default=""),
         ),
         migrations.AddIndex(
-            model_name='review',
-            index=models.Index(fields=['reviewer', 'at'], name='review_by_reviewer'),
+            model_name="review",
+            index=models.Index(fields=["reviewer", "at"], name="review_by_reviewer"),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.UniqueConstraint(condition=models.Q(('withdrawn_at', None)), fields=('item', 'reviewer'), name='review_one_standing_per_reviewer'),
+            model_name="review",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("withdrawn_at", None)),
+                fields=("item", "reviewer"),
+                name="review_one_standing_per_reviewer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.CheckConstraint(condition=models.Q(('withdrawn_at', None), ('withdrawn_at__gte', models.F('at')), _connector='OR'), name='review_withdrawn_after_it_was_given'),
+            model_name="review",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("withdrawn_at", None), ("withdrawn_at__gte", models.F("at")), _connector="OR"),
+                name="review_withdrawn_after_it_was_given",
+            ),
         ),
         migrations.AddField(
-            model_name='bookmark',
-            name='queue',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='bookmarks', to='reviews.queue'),
+            model_name="bookmark",
+            name="queue",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="bookmarks",
+                to="reviews.queue",
+            ),
         ),
         migrations.AddField(
-            model_name='draft',
-            name='item',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='drafts', to='reviews.item'),
+            model_name="draft",
+            name="item",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="drafts", to="reviews.item"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='bookmark',
-            constraint=models.UniqueConstraint(fields=('queue', 'reviewer'), name='bookmark_once_per_reviewer'),
+            model_name="bookmark",
+            constraint=models.UniqueConstraint(fields=("queue", "reviewer"), name="bookmark_once_per_reviewer"),
         ),
         migrations.AddIndex(
-            model_name='draft',
-            index=models.Index(fields=['reviewer', 'saved_at'], name='draft_by_reviewer'),
+            model_name="draft",
+            index=models.Index(fields=["reviewer", "saved_at"], name="draft_by_reviewer"),
         ),
         migrations.AddConstraint(
-            model_name='draft',
-            constraint=models.UniqueConstraint(fields=('item', 'reviewer'), name='draft_once_per_reviewer'),
+            model_name="draft",
+            constraint=models.UniqueConstraint(fields=("item", "reviewer"), name="draft_once_per_reviewer"),
         ),
     ]

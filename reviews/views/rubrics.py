@@ -56,7 +56,8 @@ def rubric_form(request: PageRequest, name: str | None = None) -> HttpResponse:
     form = RubricForm.typed(request.POST)
     button = request.POST.get("do", "")
     if button != "save":
-        return _form(request, form, newest, here=form.press(button))
+        form.press(button)
+        return _form(request, form, newest)
     try:
         rubric, is_new = _save(request, form, newest)
     except Problem as problem:
@@ -91,15 +92,12 @@ def _check_name(request: PageRequest, name: str) -> None:
         raise Invalid(FieldError("Name", said))
 
 
-def _form(
-    request: PageRequest, form: RubricForm, newest: Rubric | None, *, here: int | None = None, status: int = 200
-) -> HttpResponse:
+def _form(request: PageRequest, form: RubricForm, newest: Rubric | None, *, status: int = 200) -> HttpResponse:
     context = {
         "form": form,
         "newest": newest,
         "preview": _preview(form),
         "kinds": KIND_WORDS,
-        "here": here,
     }
     return render(request, "reviews/rubric_form.html", context, status=status)
 

@@ -7,6 +7,7 @@ address leaves open (`{run}`, `{output}` …) is filled from the demo by `Ids`, 
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -52,12 +53,11 @@ def screens() -> list[Screen]:
 
 def is_pictured(path: str) -> bool:
     """Whether a person looks at what this address answers."""
-    is_part = any(word in access_table.PARTS for word in [path])
-    return path not in NO_PICTURE and not path.endswith(NO_PICTURE_ENDINGS) and not is_part
+    return path not in NO_PICTURE and not path.endswith(NO_PICTURE_ENDINGS)
 
 
 def _name(path: str) -> str:
-    words = path.replace("{project}/", "").replace("{", "").replace("}", "").strip("/").replace("/", "-")
+    words = re.sub(r"[{}+]", "", path.replace("{project}/", "")).strip("/").replace("/", "-")
     return words or ("project-home" if "{project}" in path else "home")
 
 
@@ -70,19 +70,32 @@ def _looker(path: str, needs: str) -> str | None:
 
 
 class Ids:
-    """What the names in addresses stand for in the demo project."""
+    """What the names in addresses stand for in the demo project, each found as somebody would find it on a page."""
 
     def __init__(self, project: str, engineer: Ratchet) -> None:
-        self.known: dict[str, str] = {"project": project, "prompt": "support-intent", "label": play.LABEL}
-        gated = [run for run in engineer.rows("runs") if run.get("gate") and run["gate"].get("verdict")]
-        self.known["run"] = self.known["a"] = str(gated[0]["id"])
-        self.known["b"] = str(gated[0].get("baseline") or gated[-1]["id"])
-        self.known["golden_set"] = self.known["prompt"]
-        self.known["version"] = self.known["before"] = self.known["after"] = "1"
-        self.known["proposal"] = str(engineer.rows(f"prompts/{self.known['prompt']}/proposals")[0]["id"])
-        self.known["verdict"] = str(engineer.rows("verdicts")[0]["id"])
-        self.known["output"] = "ticket-1-reply"
-        self.known["queue"] = self.known["rubric"] = replies.PROMPT
+        prompt = scenario.support_intent().prompt
+        runs = [run for run in engineer.rows("runs") if run["gate"] and run["gate"]["verdict"] == "pass"]
+        run = runs[0]
+        release = engineer.rows(f"prompts/{prompt}/releases")[0]
+        self.known: dict[str, str] = {
+            "project": project,
+            "prompt": prompt,
+            "label": play.LABEL,
+            "golden_set": prompt,
+            "before": "1",
+            "after": "1",
+            "run": str(run["id"]),
+            "a": str(run["id"]),
+            "b": str(run["baseline"]),
+            "result": str(engineer.rows(f"runs/{run['id']}/results")[0]["id"]),
+            "release": str(release["id"]),
+            "proposal": str(engineer.rows(f"prompts/{prompt}/proposals")[0]["id"]),
+            "verdict": str(engineer.rows("verdicts")[0]["id"]),
+            "output": "ticket-1-reply",
+            "queue": replies.PROMPT,
+            "rubric": replies.PROMPT,
+            "connection": "demo",
+        }
 
     def fill(self, path: str) -> str:
         """The address with every name filled in."""
@@ -137,7 +150,7 @@ class Photographer:
         answer = page.goto(address)
         if answer is None or answer.status != 200:
             raise SystemExit(f"screenshots: {address} answered {answer and answer.status} to {screen.role}")
-        page.wait_for_load_state("networkidle") if "?" not in address else None
+        page.wait_for_load_state("load")
         page.screenshot(path=folder / f"{screen.name}-{self.width}-{self.theme}.png", full_page=True)
 
     def _context(self) -> BrowserContext:
@@ -150,8 +163,29 @@ def item_on_the_desk(photographer: Photographer, ids: Ids) -> str:
     """The reviewer starts on the replies; the item's number."""
     page = photographer.page_of("reviewer")
     page.goto(ids.fill("{project}/review/"))
-    page.locator(f"form[action*='/{replies.PROMPT}/'] button[type=submit]").first.click()
+    page.locator(f"main form[action*='/{replies.PROMPT}/'] button[type=submit]").first.click()
     page.wait_for_url(f"**/review/{replies.PROMPT}/*/")
+    return _last_word(page)
+
+
+def a_tryout(photographer: Photographer, ids: Ids) -> str:
+    """The engineer tries the prompt once; the try-out's number."""
+    page = photographer.page_of("engineer")
+    page.goto(ids.fill("{project}/prompts/{prompt}/try/"))
+    page.locator("main textarea").first.fill("My bike is broken and I was billed twice.")
+    page.get_by_role("button", name="Ask").click()
+    page.wait_for_url("**tryout=*")
+    return page.url.rsplit("=", 1)[-1]
+
+
+def a_member(photographer: Photographer, ids: Ids) -> str:
+    """The administrator's page of members names each in its forms."""
+    page = photographer.page_of("admin")
+    page.goto(ids.fill("{project}/members/"))
+    return str(page.locator("a[href*='/remove/']").first.get_attribute("href")).rstrip("/").split("/")[-2]
+
+
+def _last_word(page: Page) -> str:
     return page.url.rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -173,6 +207,8 @@ def main() -> None:
             for theme in THEMES:
                 photographer = Photographer(browser, site.url, accounts["logins"], width, theme)
                 ids.known["item"] = item_on_the_desk(photographer, ids)
+                if "tryout" not in ids.known:
+                    ids.known["tryout"], ids.known["member"] = a_tryout(photographer, ids), a_member(photographer, ids)
                 for screen in screens():
                     if only in screen.name:
                         photographer.take(screen, ids.fill(screen.path), folder)

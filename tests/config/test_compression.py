@@ -24,4 +24,6 @@ def test_a_page_travels_compressed_and_says_so(client: Client, transactional_db:
 
 
 def test_an_answer_of_the_api_stays_as_it_is(client: Client) -> None:
-    assert "Content-Encoding" not in client.get("/api/schema/", **GZIP)  # type: ignore[arg-type]
+    answer = client.get("/api/v1/prompts", **GZIP)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert not answer.has_header("Content-Encoding")

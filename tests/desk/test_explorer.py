@@ -96,7 +96,7 @@ class TestOutputList:
         said_about(stored(project, "disliked"), "thumb", value=-1)
         page = client.get(list_url(project)).content.decode()
         assert listed(client, project) == ["disliked", "failed", "plain"]
-        for words in ("question plain", "Timed out", "Thumb down", "1.42", "$0.0061", "r1", "3 outputs in the project"):
+        for words in ("question plain", "Timed out", "Thumb down", "1.42", "$0.0061", "r1", "3 outputs, newest first"):
             assert words in page
         assert '<span class="muted">none</span>' in page
 

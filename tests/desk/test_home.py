@@ -255,7 +255,7 @@ class TestAlarm:
         if seconds is not None:
             heartbeats.beat("worker:a", kind="worker", now=clock.now() - dt.timedelta(seconds=seconds))
         page = signed_in(factories.a_member(project)).get(f"/{project.slug}/").content.decode()
-        assert ("alarm" in page) == bool(words)
+        assert ('class="alarm' in page) == bool(words)
         assert words in page
 
     @pytest.mark.parametrize("role", [Role.REVIEWER, Role.MANAGER])

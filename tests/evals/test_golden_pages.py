@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from core import clock
-from evals.models import GatePolicy, GoldenSet
+from evals.models import GatePolicy
 from evals.services import golden
 from projects.models import Project, Role
 from tests import factories
@@ -57,7 +57,7 @@ class TestGoldenSetList:
         )
         assert refused.status_code == 422
         assert "Mine." in words(refused)
-        assert GoldenSet.objects.count() == 1
+        assert list(site.by.project.golden_sets.values_list("name", flat=True)) == ["exam"]
 
     def test_a_manager_reads_and_makes_none(self, site):
         client = signed_in(site.by.project, Role.MANAGER)
@@ -90,7 +90,7 @@ class TestGoldenSetDetail:
         monkeypatch.setattr("evals.golden_queries.ROWS", 4)
         client = signed_in(site.by.project)
         client.get(url("golden-set-detail", site, "exam"))
-        with django_assert_num_queries(13) as few:
+        with django_assert_num_queries(12) as few:
             client.get(url("golden-set-detail", site, "exam"))
         gates.a_version(site.golden_set, site.by, (f"more {n}" for n in range(40)))
         with django_assert_num_queries(len(few)):

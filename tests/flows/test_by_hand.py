@@ -64,11 +64,14 @@ class Person:
 
     def wait_for(self, words: str) -> None:
         """The page says this, at once, by itself, or when it is asked for again (as a person without script does)."""
+        self.until(self.page.get_by_text(words), words)
+
+    def until(self, sign: Locator, words: str) -> None:
+        """The page shows this sign, in the same ways."""
         deadline = time.monotonic() + PATIENCE_S
-        while not self.page.get_by_text(words).count():
-            assert time.monotonic() < deadline, (
-                f"{self.page.url} never said {words!r}: {self.page.inner_text('main')[:800]}"
-            )
+        while not sign.count():
+            text = self.page.inner_text("main")[:800]
+            assert time.monotonic() < deadline, f"{self.page.url} never said {words!r}: {text}"
             self.page.reload()
 
 
@@ -244,11 +247,11 @@ def test_and_release(engineer: Person) -> None:
     """The engineer has the candidate tested, and releases it on that evidence."""
     engineer.go(f"prompts/{PROMPT}/?revision=2")
     engineer.button("Start gate run")
-    engineer.wait_for("Pass")
+    engineer.until(engineer.page.locator(".verdict .badge--pass"), "Pass")
     engineer.go(f"prompts/{PROMPT}/?revision=2")
     engineer.link("Release")
     engineer.button("Release revision 2")
-    engineer.wait_for("Production: revision 2")
+    engineer.wait_for("Production is revision 2")
 
 
 def follow_a_line_to_its_output(engineer: Person) -> None:
@@ -267,4 +270,4 @@ def roll_back(engineer: Person) -> None:
     engineer.link("Roll back to revision 1")
     engineer.fill("Reason", "It disappoints.")
     engineer.button("Roll back to revision 1")
-    engineer.wait_for("Production: revision 1")
+    engineer.wait_for("Production is revision 1")

@@ -187,7 +187,7 @@ class TestTask:
             handovers.announce(TOPIC, project_id=rule.queue.project_id, ids=ids)
         tasks.sample()
         assert Item.objects.count() == Match.objects.count() == 90
-        assert not Handover.objects.exists()
+        assert not Handover.objects.filter(consumer=sampling.CONSUMER).exists()
         tasks.sample()
         assert Item.objects.count() == Match.objects.count() == 90
 
@@ -198,7 +198,7 @@ class TestTask:
             handovers.announce(TOPIC, project_id=rule.queue.project_id, ids=[output.pk])
         SamplingRule.objects.filter(pk=broken.pk).update(filter={"status": "gone"})
         tasks.sample()
-        parked = Handover.objects.get()
+        parked = Handover.objects.get(consumer=sampling.CONSUMER)
         assert (parked.project_id, parked.reason) == (broken.queue.project_id, "KeyError: 'gone'")
         assert [match.rule for match in Match.objects.all()] == [whole]
 
@@ -210,6 +210,6 @@ class TestTask:
             ids = [output.pk for output in outputs_of(queue.project, 20)]
             handovers.announce(TOPIC, project_id=queue.project_id, ids=ids)
         desk.in_threads(*[tasks.sample] * 3)
-        assert not Handover.objects.exists()
+        assert not Handover.objects.filter(consumer=sampling.CONSUMER).exists()
         assert Item.objects.count() == ItemOutput.objects.count() == 400
         assert Match.objects.count() == 800
