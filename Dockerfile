@@ -13,6 +13,8 @@ COPY templates templates
 RUN uv sync --frozen --no-dev
 
 FROM python:3.12-slim-bookworm
+# Charts as PNG need letters.
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-dejavu-core && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin ratchet
 COPY --from=build /srv/ratchet /srv/ratchet
 WORKDIR /srv/ratchet

@@ -39,7 +39,7 @@ bench: $(STAMP)
 	@$(PY) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE))
 
 screenshots: $(STAMP)
-	@RATCHET_MODE=test RATCHET_HOME=var/screens-site PYTHONPATH=platform:. DJANGO_SETTINGS_MODULE=config.settings $(PY) -m tests.browser.screenshots $(if $(ONLY),--only $(ONLY))
+	@RATCHET_MODE=test RATCHET_HOME=var/screens-site PYTHONPATH=platform:. DJANGO_SETTINGS_MODULE=config.settings $(PY) -m tests.browser.screenshots $(if $(ONLY),--only $(ONLY)) $(if $(FRESH),--fresh)
 
 check: $(STAMP)
 	$(PY) -m ruff check .

@@ -6,7 +6,6 @@ address leaves open (`{run}`, `{output}` …) is filled from the demo by `Ids`, 
 
 import argparse
 import json
-import os
 import re
 import shutil
 import sys
@@ -74,8 +73,8 @@ class Ids:
 
     def __init__(self, project: str, engineer: Ratchet) -> None:
         prompt = scenario.support_intent().prompt
-        runs = [run for run in engineer.rows("runs") if run["gate"] and run["gate"]["verdict"] == "pass"]
-        run = runs[0]
+        gated = (engineer.run(row["id"]) for row in engineer.rows("runs"))
+        run = next(run for run in gated if run["gate"] and run["gate"]["verdict"] == "pass")
         release = engineer.rows(f"prompts/{prompt}/releases")[0]
         self.known: dict[str, str] = {
             "project": project,
@@ -106,21 +105,28 @@ class Ids:
 
 
 @contextmanager
-def demo_site(home: Path) -> Iterator[tuple[launcher.Site, dict[str, Any]]]:
-    """A site on a new data folder with the loop played on it."""
-    shutil.rmtree(home, ignore_errors=True)
-    model_port = a_free_port()
-    variables = {"RATCHET_OUTBOUND_ALLOW": f"127.0.0.1:{model_port}", "RATCHET_MODE": "test"}
-    database_url = os.environ.get("DATABASE_URL", "")
-    site = launcher.Site(home, a_free_port(), database_url=database_url, variables=variables)
+def demo_site(home: Path, *, fresh: bool) -> Iterator[tuple[launcher.Site, dict[str, Any]]]:
+    """A site with the loop played on it; what an earlier call played is shown again, unless it is to be fresh."""
+    noted = home / "accounts.json"
+    is_played = noted.exists() and not fresh
+    if not is_played:
+        shutil.rmtree(home, ignore_errors=True)
+    accounts = json.loads(noted.read_text()) if is_played else {"model_port": a_free_port()}
+    variables = {"RATCHET_OUTBOUND_ALLOW": f"127.0.0.1:{accounts['model_port']}", "RATCHET_MODE": "test"}
+    site = launcher.Site(home, a_free_port(), variables=variables)
     with site:
-        model_url = site.add_demo_model(model_port)
-        accounts = json.loads(site.manage("demo_accounts"))
-        keys = accounts["keys"]
-        where = play.Site(site.url, keys["engineer"], keys["reviewer"], keys["admin"], model_url)
-        play.play(where, [scenario.support_intent()], Console())
-        play.leave_replies(where)
+        model_url = site.add_demo_model(accounts["model_port"])
+        if not is_played:
+            accounts |= json.loads(site.manage("demo_accounts"))
+            _play(site, accounts["keys"], model_url)
+            noted.write_text(json.dumps(accounts))
         yield site, accounts
+
+
+def _play(site: launcher.Site, keys: dict[str, str], model_url: str) -> None:
+    where = play.Site(site.url, keys["engineer"], keys["reviewer"], keys["admin"], model_url)
+    play.play(where, [scenario.support_intent()], Console())
+    play.leave_replies(where)
 
 
 class Photographer:
@@ -193,11 +199,12 @@ def main() -> None:
     """Plays the demo, takes the pictures, and says where they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="only screens whose name holds this text")
-    only = parser.parse_args().only
+    parser.add_argument("--fresh", action="store_true", help="play the demo again, on a new data folder")
+    asked = parser.parse_args()
     folder = ROOT / "var" / "screens"
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        site, accounts = stack.enter_context(demo_site(ROOT / "var" / "screens-site"))
+        site, accounts = stack.enter_context(demo_site(ROOT / "var" / "screens-site", fresh=asked.fresh))
         engineer = stack.enter_context(closing(Ratchet(site.url, accounts["keys"]["engineer"])))
         ids = Ids(accounts["project"], engineer)
         playwright = stack.enter_context(sync_playwright())
@@ -210,7 +217,7 @@ def main() -> None:
                 if "tryout" not in ids.known:
                     ids.known["tryout"], ids.known["member"] = a_tryout(photographer, ids), a_member(photographer, ids)
                 for screen in screens():
-                    if only in screen.name:
+                    if asked.only in screen.name:
                         photographer.take(screen, ids.fill(screen.path), folder)
                         n_taken += 1
     sys.stdout.write(f"{n_taken} pictures in {folder}\n")

@@ -380,7 +380,7 @@ def test_a_phone_is_enough(sign_in: SignIn, reviewer: User, queue: Queue) -> Non
     page = begin(sign_in(reviewer, viewport=PHONE), queue)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert_accessible(page)
-    page.get_by_role("radio", name="Yes").check(force=True)
+    page.get_by_role("radio", name="Yes").check()
     page.get_by_role("button", name="Submit and next").click()
     at_item(page, "number 1")
     n_reviews(1)

@@ -11,6 +11,7 @@ const RETRY_MS = 5_000;
 
 const desk = document.querySelector("#desk");
 const clocks = new WeakMap();
+const settled = new WeakSet(); // parts whose text is handed in or given up: nothing of them is kept any more
 let work = desk.querySelector(".work");
 let next = null;
 let submitting = null;
@@ -53,6 +54,7 @@ function typedIn(part) {
 
 /** At once, so that not even a crash of the browser loses a word. */
 function mirror(part = work) {
+  if (settled.has(part)) return;
   try {
     localStorage.setItem(part.dataset.kept, JSON.stringify({ at: Date.now(), typed: typedIn(part) }));
   } catch {
@@ -69,6 +71,7 @@ function mirrored(part) {
 }
 
 function forget(part) {
+  settled.add(part);
   try {
     localStorage.removeItem(part.dataset.kept);
   } catch {
@@ -94,7 +97,7 @@ function restore(part) {
   if (isSame || kept.typed.length === 0 || kept.at < serverAt) return;
   fill(part, kept.typed);
   tell(part, "note", `What you typed at ${hour(new Date(kept.at))} is here again.`);
-  scheduleSave();
+  scheduleSave(part);
 }
 
 const hour = (moment) => moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -123,16 +126,18 @@ function tellSignedOut(part) {
 
 // Drafts -----------------------------------------------------------------------------------------------------------
 
-function scheduleSave(after = SAVE_MS) {
+function scheduleSave(part = work, after = SAVE_MS) {
   clearTimeout(saveTimer);
-  saveTimer = setTimeout(save, after);
+  saveTimer = setTimeout(() => save(part), after);
 }
 
-async function save() {
-  const part = work;
+async function save(part) {
   const form = formOf(part);
-  if (!form || submitting) return;
+  const before = saving;
+  // A field that leaves the page with its item may still say that it changed.
+  if (!form || submitting || part !== work) return;
   saving = (async () => {
+    await before;
     try {
       const answer = await post(part.dataset.draft, new FormData(form));
       if (!answer.ok) throw new Error(String(answer.status));
@@ -145,7 +150,7 @@ async function save() {
     } catch (error) {
       if (error instanceof SignedOut) tellSignedOut(part);
       else tell(part, "away", "The server cannot be reached, so this is not saved there yet. Your text is kept in this browser.");
-      if (part === work) scheduleSave(RETRY_MS);
+      if (part === work) scheduleSave(part, RETRY_MS);
     }
   })();
   await saving;
