@@ -6,12 +6,16 @@ scripted reviews them: they are what somebody who opens the demo judges with own
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from demo.client import Json
 
 PROMPT = "support-reply"
 MODEL = "written-by-hand"
 SYSTEM = "Answer the customer of Larkspoke, a bicycle rental. Use the passages alone. Say what happens next."
+
+# When the first ticket came in; fixed, so that a repeat is a repeat.
+OPENED_AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
 QUESTIONS: Sequence[Json] = (
     {
@@ -158,7 +162,7 @@ TICKETS: Sequence[Ticket] = (
 
 def outputs() -> list[Json]:
     """Two outputs a ticket, in one trace: the intent that was found, and under it the reply."""
-    return [output for place, ticket in enumerate(TICKETS) for output in _of(ticket, f"ticket-{place + 1}")]
+    return [output for place, ticket in enumerate(TICKETS) for output in _of(ticket, place + 1)]
 
 
 def feedback() -> list[Json]:
@@ -177,7 +181,8 @@ def feedback() -> list[Json]:
     ]
 
 
-def _of(ticket: Ticket, name: str) -> list[Json]:
+def _of(ticket: Ticket, number: int) -> list[Json]:
+    name, came_at = f"ticket-{number}", OPENED_AT + timedelta(minutes=7 * number)
     shared = {"model": MODEL, "provider": "ratchet-demo", "trace_id": name, "session_id": name}
     asked = [{"role": role, "content": text} for role, text in ticket.messages]
     reply = {
@@ -187,6 +192,7 @@ def _of(ticket: Ticket, name: str) -> list[Json]:
         "input": asked,
         "output": ticket.reply,
         "span_id": "reply",
+        "started_at": came_at.isoformat(),
         "latency_ms": 1_200 + len(ticket.reply),
         "input_tokens": 300 + len(str(ticket.passages)) // 4,
         "output_tokens": len(ticket.reply) // 4,
@@ -198,6 +204,7 @@ def _of(ticket: Ticket, name: str) -> list[Json]:
         "input": ticket.messages[-1][1],
         "output": ticket.intent,
         "span_id": "intent",
+        "started_at": (came_at + timedelta(milliseconds=40)).isoformat(),
         "parent_span_id": "reply",
         "latency_ms": 180,
         "input_tokens": 60,

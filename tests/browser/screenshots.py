@@ -32,7 +32,7 @@ THEMES = ("light", "dark")
 LOOKERS = {"read": "engineer", "review": "reviewer", "approve": "manager", "admin": "admin"}
 # Addresses that answer with something other than a page, or with a part of one.
 NO_PICTURE = ("healthz", "readyz", "api/schema/")
-NO_PICTURE_ENDINGS = (".svg", ".png", ".csv", ".jsonl", ".{form}")
+NO_PICTURE_ENDINGS = (".csv", ".jsonl", ".{form}", "/export/")
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,13 @@ def item_on_the_desk(photographer: Photographer, ids: Ids) -> str:
     return _last_word(page)
 
 
+def wait_for_comparison(photographer: Photographer, ids: Ids) -> None:
+    """A worker compares the two runs when somebody first looks; the picture is of what it found."""
+    page = photographer.page_of("engineer")
+    page.goto(ids.fill("{project}/runs/{a}/compare/{b}/"))
+    page.locator(".forest").first.wait_for()
+
+
 def a_tryout(photographer: Photographer, ids: Ids) -> str:
     """The engineer tries the prompt once; the try-out's number."""
     page = photographer.page_of("engineer")
@@ -215,6 +222,7 @@ def main() -> None:
                 photographer = Photographer(browser, site.url, accounts["logins"], width, theme)
                 ids.known["item"] = item_on_the_desk(photographer, ids)
                 if "tryout" not in ids.known:
+                    wait_for_comparison(photographer, ids)
                     ids.known["tryout"], ids.known["member"] = a_tryout(photographer, ids), a_member(photographer, ids)
                 for screen in screens():
                     if asked.only in screen.name:
