@@ -290,7 +290,7 @@ def _picks(output: Output) -> tuple[list[Pick], list[Match]]:
     verdicts = {one.item_id: one for one in Verdict.objects.filter(item__in=items).standing()}
     reviews: dict[int, dict[str, Review]] = {}
     settled = [item for item in items if item.state == Item.State.SETTLED]
-    for review in Review.objects.filter(item__in=settled).select_related("user").order_by("pk"):
+    for review in Review.objects.standing().filter(item__in=settled).select_related("user").order_by("pk"):
         reviews.setdefault(review.item_id, {})[review.reviewer] = review
     drawn = {match.rule.queue_id: match for match in matches if match.drawn}
     picks = [

@@ -332,7 +332,7 @@ def _rows(items: Sequence[ContextItem], changes: dict[int, str]) -> list[Context
 
 def _sources(item_ids: Sequence[int]) -> dict[int, list[Source]]:
     output = ItemOutput.objects.filter(item=OuterRef("verdict__item")).order_by("position")
-    reviews = Review.objects.filter(item=OuterRef("verdict__item")).order_by("pk")
+    reviews = Review.objects.standing().filter(item=OuterRef("verdict__item")).order_by("pk")
     origins = (
         Origin.objects.filter(item__in=item_ids)
         .select_related("verdict")

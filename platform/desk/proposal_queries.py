@@ -157,7 +157,7 @@ def _taught(proposal: Proposal) -> Any:  # Any: a queryset of Origin
 def _quotes(proposal: Proposal, after: int) -> list[Quote]:
     """The verdicts behind the lines, oldest first; one statement."""
     first = ItemOutput.objects.filter(item=OuterRef("verdict__item")).order_by("position")
-    reviews = Review.objects.filter(item=OuterRef("verdict__item")).order_by("pk")
+    reviews = Review.objects.standing().filter(item=OuterRef("verdict__item")).order_by("pk")
     body = OutputBody.objects.filter(output_id=OuterRef("output_id"), received_on=OuterRef("output__received_on"))
     told = JSONObject(
         external_id="output__external_id", said=Subquery(body.values(found=JSONObject(output="output"))[:1])

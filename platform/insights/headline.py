@@ -9,15 +9,17 @@ from insights.report import Compared, Period, Report
 from insights.units import Unit
 
 LEAST_PRICED_SHARE = 0.9
+MOST_PROMPTS = 3
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way on: what it does, and which page or period it leads to."""
+    """A way on: what it does, and which page, period or prompt it leads to."""
 
     words: str
     page: str = ""
     period: Period | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ def _undefined(report: Report, quality: Figure) -> Headline:
         if report.covered is not None and report.covered != report.period:
             lede += ", or look at the days in which every output could be drawn"
             ways.insert(0, Way(f"Show {said_of(report.covered)}", period=report.covered))
+        if report.choice.prompt is None:
+            alone = report.options.prompts[:MOST_PROMPTS]
+            ways = [*(Way(f"Show {name} alone", prompt=name) for name in alone), *ways]
         return Headline(sentence, f"{lede}.", tuple(ways))
     if sums.n_waiting:
         lede = f"{sums.n_waiting:,} drawn outputs wait for a verdict; the figure fills as they are settled."

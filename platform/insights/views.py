@@ -100,12 +100,14 @@ def _shown(figure: TrendFigure, report: Report, request: PageRequest) -> dict[st
 
 def _ways(report: Report, said: dict[str, str]) -> list[dict[str, str]]:
     """The ways on of the headline, with their addresses."""
-    return [
-        {"words": way.words, "url": chips.url(said, **chips.of_period(way.period)), "page": ""}
-        if way.period is not None
-        else {"words": way.words, "url": "", "page": way.page}
-        for way in headline.of(report).ways
-    ]
+    return [{"words": way.words, "url": _url(way, said), "page": way.page} for way in headline.of(report).ways]
+
+
+def _url(way: headline.Way, said: dict[str, str]) -> str:
+    """The address of a way on that leads to this page with another choice, else nothing."""
+    if way.period is not None:
+        return chips.url(said, **chips.of_period(way.period))
+    return chips.url(said, prompt=way.prompt, revision="") if way.prompt else ""
 
 
 def _compared(report: Report) -> str:

@@ -35,6 +35,10 @@ NO_PICTURE = ("healthz", "readyz", "api/schema/")
 NO_PICTURE_ENDINGS = (".csv", ".jsonl", ".{form}", "/export/")
 
 
+# What a page is asked beyond its address, so that it has something to show.
+QUERIES = {"{project}/trends/": "?prompt={prompt}", "{project}/search/": "?q=support"}
+
+
 @dataclass(frozen=True)
 class Screen:
     """One picture to take: its name, its address, and whose eyes see it."""
@@ -226,7 +230,7 @@ def main() -> None:
                     ids.known["tryout"], ids.known["member"] = a_tryout(photographer, ids), a_member(photographer, ids)
                 for screen in screens():
                     if asked.only in screen.name:
-                        photographer.take(screen, ids.fill(screen.path), folder)
+                        photographer.take(screen, ids.fill(screen.path + QUERIES.get(screen.path, "")), folder)
                         n_taken += 1
     sys.stdout.write(f"{n_taken} pictures in {folder}\n")
 
