@@ -66,6 +66,11 @@ class Flag:
     is_shown: bool
     is_live: bool
 
+    @property
+    def middle(self) -> float:
+        """Where its words stand: a flag at the picture's edge stands beside its line."""
+        return round(self.left + self.width / 2, 1)
+
 
 @dataclass(frozen=True)
 class End:
@@ -228,15 +233,14 @@ def _flags(
     taken = float("inf")
     found: list[Flag] = []
     for marker in reversed(markers):
-        at = x[0] + per_day * (marker.at - days[0]).total_seconds() / 86_400
+        at = min(right, x[0] + per_day * (marker.at - days[0]).total_seconds() / 86_400)
         label = f"r{marker.revision}" if one_prompt or size.name == "narrow" else f"{marker.prompt} r{marker.revision}"
         width = 12 + CHARACTER * len(label)
         is_shown = at + width / 2 < taken
         if is_shown:
             taken = at - width / 2 - 4
-        found.append(
-            Flag(round(min(at, right), 1), label, round(at - width / 2, 1), round(width, 1), is_shown, not found)
-        )
+        start = min(at - width / 2, size.width - width - 1)
+        found.append(Flag(round(at, 1), label, round(start, 1), round(width, 1), is_shown, not found))
     yield from reversed(found)
 
 
