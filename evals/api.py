@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from core import clock, paging
 from core.problems import FieldError, Invalid
-from evals import gate, imports, queries, serializers, steering
+from evals import gate, imports, queries, run_queries, serializers, steering
 from evals.models import Comparison, GoldenCase, Result, Run
 from evals.services import golden, looks, policies, runs
 from projects.access import Scope
@@ -217,7 +217,11 @@ def run_compare(request: Request, a: int, b: int) -> Response:
     paging.refuse_unknown(request, set())
     project = actor_of(request).project
     candidate, baseline = queries.run(project, a), queries.run(project, b)
-    found = steering.compare(candidate, baseline, by=actor_of(request), now=clock.now())
+    found = run_queries.comparison(candidate, baseline)
+    if found is None or not found.is_finished:
+        # The contract lets a look ask for it, of whoever may read: what is made is derived from the two runs alone and
+        # the same for everybody. One that failed is told as such, so that whoever polls it comes to an end.
+        found = steering.compare(candidate, baseline, by=actor_of(request), now=clock.now())
     return Response(_compared(found), status=200 if found.is_finished else 202)
 
 

@@ -163,7 +163,7 @@ def cases_in_order(golden_set: GoldenSet, version: str) -> Iterator[GoldenCase]:
 
 def _health(golden_set: GoldenSet) -> Health:
     with connection.cursor() as cursor:
-        cursor.execute(TWICE, [golden_set.pk])
+        cursor.execute(TWICE, {"set": golden_set.pk})
         n_twice, n_without, n_classes = cursor.fetchone()
         cursor.execute(CLASSES, [golden_set.pk, CLASSES_SHOWN])
         classes = cursor.fetchall()
@@ -187,12 +187,11 @@ def _served_texts(prompt: Prompt | None) -> list[str]:
 TWICE = """
 SELECT coalesce(sum(n) FILTER (WHERE n > 1), 0)::bigint, coalesce(sum(n_without), 0)::bigint,
     (SELECT count(DISTINCT expected #>> '{}') FROM evals_goldencase
-     WHERE golden_set_id = same.golden_set_id AND last_version IS NULL)
+     WHERE golden_set_id = %(set)s AND last_version IS NULL)
 FROM (
-    SELECT golden_set_id, text_hash, count(*) AS n, count(*) FILTER (WHERE expected IS NULL) AS n_without
-    FROM evals_goldencase WHERE golden_set_id = %s AND last_version IS NULL GROUP BY golden_set_id, text_hash
-) same GROUP BY same.golden_set_id
-UNION ALL SELECT 0, 0, 0 LIMIT 1
+    SELECT count(*) AS n, count(*) FILTER (WHERE expected IS NULL) AS n_without
+    FROM evals_goldencase WHERE golden_set_id = %(set)s AND last_version IS NULL GROUP BY text_hash
+) same
 """
 
 CLASSES = """

@@ -354,6 +354,8 @@ def look_taken(project: Project, *, prompt: str, golden_set: str, part: str, pol
     None where it takes none (another part), or where what is asked does not exist (the form says so when it is
     sent). A run of the revision that is active takes none either, which is only known then.
     """
+    if "\x00" in prompt + golden_set + policy:
+        return None  # PostgreSQL takes no such text, so nothing has such a name
     found_prompt = project.prompts.filter(name=prompt).first()
     limit = None
     if policy and found_prompt is not None:
@@ -408,6 +410,14 @@ class Flips:
 
     flips: list[Flip]
     next: int | None
+
+
+def own_gate(candidate: Run, baseline: Run) -> tuple[dict[str, Any], str] | None:
+    """What the candidate's gate said of this very baseline, as it is stored, and that in one plain sentence."""
+    if not candidate.gate or candidate.baseline_id != baseline.pk:
+        return None
+    sides, panel = wording.sides(candidate, baseline), Panel(candidate.scorers)
+    return candidate.gate, wording.headline(candidate.gate, sides, panel.scorers)
 
 
 def comparison(candidate: Run, baseline: Run) -> Comparison | None:

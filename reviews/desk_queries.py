@@ -1,7 +1,7 @@
 """What the reviewer's pages ask, each in a fixed number of statements."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from reviews.models import Claim, Draft, Item, ItemOutput, Review, Skip
 MOST_COUNTED = 500
 # An item that waits for longer is due.
 DUE_AFTER = dt.timedelta(hours=24)
-# How long a bookmark is believed (as in services.assignment).
+# After so long a bookmark is forgotten and the queue searched from its beginning.
 BOOKMARK_AGE = dt.timedelta(minutes=5)
 
 Standing = Literal["held", "lapsed", "taken", "free", "submitted", "skipped", "closed"]
@@ -139,23 +139,31 @@ class Waiting:
         return self.n_done + min(self.n_waiting, MOST_COUNTED)
 
 
-# Per queue: open items that this reviewer has not done, from the bookmark on; reviews of today; live claims.
-_WAITING = """
+# What waits for a reviewer in the queue `q`: open items that they have neither reviewed nor skipped, whoever is at
+# them, oldest first from the bookmark `b` on.
+_BOOKMARK = """
+    LEFT JOIN reviews_bookmark b
+      ON b.queue_id = q.id AND b.reviewer = %(reviewer)s AND b.searched_at > %(fresh)s
+"""
+_UNDONE = """
+    SELECT i.created_at FROM reviews_item i
+    WHERE i.queue_id = q.id AND i.state = 'open' AND i.n_reviews < i.overlap AND i.id > coalesce(b.floor, 0)
+      AND NOT EXISTS (
+          SELECT FROM reviews_review r
+          WHERE r.item_id = i.id AND r.reviewer = %(reviewer)s AND r.withdrawn_at IS NULL
+      )
+      AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = i.id AND s.reviewer = %(reviewer)s)
+    ORDER BY i.id LIMIT %(most)s
+"""
+# Per queue: what waits for this reviewer; reviews of today; live claims.
+_WAITING = f"""
     SELECT q.id, q.name, rb.name, waiting.n, waiting.n_due, coalesce(done.n, 0), coalesce(held.n, 0)
     FROM reviews_queue q
     JOIN reviews_rubric rb ON rb.id = q.rubric_id
-    LEFT JOIN reviews_bookmark b
-      ON b.queue_id = q.id AND b.reviewer = %(reviewer)s AND b.searched_at > %(fresh)s
+    {_BOOKMARK}
     CROSS JOIN LATERAL (
         SELECT count(*) AS n, count(*) FILTER (WHERE created_at < %(due)s) AS n_due FROM (
-            SELECT i.created_at FROM reviews_item i
-            WHERE i.queue_id = q.id AND i.state = 'open' AND i.n_reviews < i.overlap AND i.id > coalesce(b.floor, 0)
-              AND NOT EXISTS (
-                  SELECT FROM reviews_review r
-                  WHERE r.item_id = i.id AND r.reviewer = %(reviewer)s AND r.withdrawn_at IS NULL
-              )
-              AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = i.id AND s.reviewer = %(reviewer)s)
-            ORDER BY i.id LIMIT %(most)s
+            {_UNDONE}
         ) AS undone
     ) AS waiting
     LEFT JOIN (
@@ -168,18 +176,26 @@ _WAITING = """
         WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s AND NOT c.is_ahead AND i.state = 'open'
         GROUP BY i.queue_id
     ) AS held ON held.queue_id = q.id
-    WHERE q.project_id = %(project)s
+    WHERE q.project_id = %(project)s AND (%(only)s::text IS NULL OR q.name = %(only)s)
     ORDER BY q.name
-"""
+"""  # noqa: S608  # constants
+_COUNTED = f"""
+    SELECT q.project_id, q.name, (SELECT count(*) FROM ({_UNDONE}) AS undone)
+    FROM reviews_queue q
+    {_BOOKMARK}
+    WHERE q.project_id = ANY(%(projects)s)
+    ORDER BY q.project_id, q.name
+"""  # noqa: S608  # constants
 
 
-def waiting(by: Actor, *, now: dt.datetime, today: dt.datetime) -> list[Waiting]:
+def waiting(by: Actor, *, now: dt.datetime, today: dt.datetime, only: str | None = None) -> list[Waiting]:
     """The project's queues as they wait for this reviewer, by name: one statement, whatever lies in them.
 
     Args:
         by: the reviewer.
         now: when.
         today: where the reviewer's day began.
+        only: the queue of this name alone, and nothing is counted in the others.
     """
     values = {
         "project": by.project.pk,
@@ -189,8 +205,31 @@ def waiting(by: Actor, *, now: dt.datetime, today: dt.datetime) -> list[Waiting]
         "due": now - DUE_AFTER,
         "today": today,
         "most": MOST_COUNTED + 1,
+        "only": only,
     }
     return [Waiting(*row) for row in _rows(_WAITING, values)]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many items of one queue wait for one reviewer, as `Waiting` counts them."""
+
+    project_id: int
+    queue: str
+    n: int
+
+
+def counted(projects: Sequence[int], *, reviewer: str, now: dt.datetime, most: int) -> list[Counted]:
+    """The queues of these projects in which something waits for the reviewer, by name: one statement.
+
+    Args:
+        projects: their ids.
+        reviewer: the identity of whoever asks.
+        now: when.
+        most: counting in a queue ends here.
+    """
+    values = {"projects": list(projects), "reviewer": reviewer, "fresh": now - BOOKMARK_AGE, "most": most}
+    return [Counted(*row) for row in _rows(_COUNTED, values) if row[2]]
 
 
 @dataclass(frozen=True)
@@ -206,14 +245,13 @@ class RailRow:
 
 @dataclass(frozen=True)
 class Rail:
-    """What stands beside the item: this queue, the others, and the items by their names.
+    """What stands beside the item: this queue, and its items by their names.
 
     Attributes:
         last: the reviewer's last review that is young enough to be taken back, as its item's row.
     """
 
     here: Waiting
-    queues: list[Waiting]
     mine: list[RailRow]
     done: list[RailRow]
     last: RailRow | None
@@ -242,6 +280,10 @@ _RAIL = f"""
         SELECT 'draft' AS kind, i.id, d.saved_at AS at, i.created_at FROM reviews_draft d
         JOIN reviews_item i ON i.id = d.item_id
         WHERE d.reviewer = %(reviewer)s AND i.queue_id = %(queue)s AND i.id NOT IN (SELECT id FROM held)
+          AND NOT EXISTS (
+              SELECT FROM reviews_review r
+              WHERE r.item_id = i.id AND r.reviewer = %(reviewer)s AND r.withdrawn_at IS NULL
+          )
         ORDER BY d.saved_at DESC LIMIT 5
     ), waiting AS (
         SELECT 'waiting' AS kind, i.id, i.created_at AS at, i.created_at FROM reviews_item i
@@ -274,15 +316,15 @@ _ORDER = {"held": 0, "draft": 1, "waiting": 2, "done": 3}
 
 
 def rail(by: Actor, queue_name: str, *, now: dt.datetime, today: dt.datetime, undo_within: dt.timedelta) -> Rail:
-    """What stands beside an item of this queue: two statements.
+    """What stands beside an item of this queue: two statements, which look into no other queue.
 
     Raises:
         Missing: there is no such queue.
     """
-    queues = waiting(by, now=now, today=today)
-    here = next((one for one in queues if one.name == queue_name), None)
-    if here is None:
+    found = waiting(by, now=now, today=today, only=queue_name)
+    if not found:
         raise Missing("queue")
+    here = found[0]
     values = {
         "queue": here.queue_id,
         "reviewer": by.identity,
@@ -297,7 +339,7 @@ def rail(by: Actor, queue_name: str, *, now: dt.datetime, today: dt.datetime, un
     mine = sorted((row for row in rows if row.kind != "done"), key=lambda row: (_ORDER[row.kind], row.item_id))
     done = sorted((row for row in rows if row.kind == "done"), key=lambda row: row.at, reverse=True)
     last = done[0] if done and done[0].at > now - undo_within else None
-    return Rail(here, queues, mine, done, last)
+    return Rail(here, mine, done, last)
 
 
 def _rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:  # Any: what columns hold

@@ -272,18 +272,25 @@ class Dispute:
 
 
 def dispute(queue: Queue, *, after: int = 0) -> Dispute | None:
-    """The oldest disputed item above the id `after`, or None where nothing is disputed: four statements."""
-    disputed = queue.items.filter(state=Item.State.DISPUTED).order_by("pk").values_list("pk", flat=True)
-    here = list(disputed.filter(pk__gt=after)[:2])
-    if not here:
-        return None
-    reviews = Review.objects.standing().filter(item=here[0]).select_related("user").order_by("pk")
-    return Dispute(
-        task=task_of(here[0]),
-        reviews=list(reviews),
-        n_disputed=disputed.order_by().count(),
-        following=here[1] if len(here) > 1 else None,
-    )
+    """The oldest disputed item above the id `after`, or None where nothing is disputed: five statements."""
+    first = queue.items.filter(state=Item.State.DISPUTED, pk__gt=after).order_by("pk").first()
+    return None if first is None else _dispute(first)
+
+
+def disputed_once(queue: Queue, item_id: int) -> Dispute | None:
+    """This item of the queue as it would be adjudicated, whatever its state is by now: five statements.
+
+    None where the queue has no such item.
+    """
+    item = queue.items.filter(pk=item_id).first()
+    return None if item is None else _dispute(item)
+
+
+def _dispute(item: Item) -> Dispute:
+    disputed = Item.objects.filter(queue=item.queue_id, state=Item.State.DISPUTED)
+    later = disputed.filter(pk__gt=item.pk).order_by("pk").values_list("pk", flat=True)
+    reviews = Review.objects.standing().filter(item=item.pk).select_related("user").order_by("pk")
+    return Dispute(task=task_of(item.pk), reviews=list(reviews), n_disputed=disputed.count(), following=later.first())
 
 
 def verdicts(
@@ -332,6 +339,16 @@ def teaching(prompt: Prompt) -> list[TeachingVerdict]:
         )
         for verdict, output, body in _with_texts(taught)
     ]
+
+
+def held(verdict_ids: Iterable[int]) -> set[int]:
+    """Which of these verdicts stand; none of them is replaced before the caller's transaction ends. One statement.
+
+    Whoever builds on a verdict holds it first and drops what is not among these: it may have been replaced, or taken
+    back, since it was read.
+    """
+    rows = Verdict.objects.standing().filter(pk__in=list(verdict_ids)).order_by("pk")
+    return set(rows.select_for_update(no_key=True).values_list("pk", flat=True))
 
 
 def exam_verdicts(prompt: Prompt, *, parts: Iterable[str] = EXAM_PARTS) -> list[ExamVerdict]:

@@ -15,10 +15,11 @@ LONGEST_RENDERED = 60_000
 OURS = ("assistant", "model", "ai")
 # Where applications put what they retrieved, and what a passage is called in it.
 CONTEXT_KEYS = (
-    "context", "contexts", "retrieved_context", "retrieved", "documents", "passages", "chunks", "sources", "knowledge",
+    "context", "contexts", "retrieved_context", "retrieval", "retrieved", "documents", "passages", "chunks", "sources",
+    "knowledge",
 )  # fmt: skip
 TITLE_KEYS = ("title", "name", "source", "id", "url")
-TEXT_KEYS = ("text", "content", "page_content", "passage", "body")
+TEXT_KEYS = ("text", "content", "page_content", "passage", "chunk", "document", "body")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def title_of(sent: Any, carried: Mapping[str, Any] | None = None) -> str:
 
 def thread_of(sent: Any, carried: Any = None) -> list[Turn]:
     """The input as turns: messages as they came; a text is the user's; anything else stands as JSON."""
+    if isinstance(sent, dict) and set(sent) >= {"role", "content"}:
+        return [_turn(sent)]
     if isinstance(sent, list) and sent and all(isinstance(turn, dict) and "role" in turn for turn in sent):
         return [_turn(turn) for turn in sent]
     turns = [] if sent is None else [_whole("Input", sent)]
@@ -95,12 +98,15 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     text = content_text(message.get("content"))
     if not text and message.get("tool_calls"):
         return Turn("Tool call", markup.pretty(message["tool_calls"]), is_ours=True, is_code=True)
-    return Turn(role.replace("_", " ").capitalize(), text, is_ours=role.lower() in OURS)
+    is_code = not text and bool(message.get("content"))
+    shown = markup.pretty(message["content"]) if is_code else text
+    return Turn(role.replace("_", " ").capitalize(), shown, is_ours=role.lower() in OURS, is_code=is_code)
 
 
 def _whole(who: str, value: Any) -> Turn:
-    if isinstance(value, str):
-        return Turn(who, value)
+    text = content_text(value) if isinstance(value, str | list) else ""
+    if text or isinstance(value, str):
+        return Turn(who, text)
     return Turn(who, markup.pretty(value), is_code=True)
 
 

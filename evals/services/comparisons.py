@@ -37,9 +37,28 @@ class NotComparable(Conflict):
 
 
 def ask(*, candidate: Run, baseline: Run, by: Actor, now: dt.datetime) -> Comparison:
-    """There is a comparison of the two, finished or waiting for a worker; a repeat finds it. No look is taken.
+    """There is a comparison of the two, done or waiting for a worker; a repeat finds it. No look is taken.
 
-    Ring `BELL` with its id while it waits.
+    One that failed waits again, with all its attempts. Ring `BELL` with its id while it waits.
+
+    Raises:
+        Unprocessable, NotComparable: as `refuse_incomparable`.
+    """
+    refuse_incomparable(candidate, baseline)
+    found, _ = Comparison.objects.get_or_create(
+        candidate=candidate,
+        baseline=baseline,
+        defaults={"project": by.project, "created_at": now, "created_by": by.name},
+    )
+    # The lease's token goes on growing: a worker that comes back from the failed attempts has lost it.
+    failed = Comparison.objects.filter(pk=found.pk, state=Comparison.State.FAILED)
+    if failed.update(state=Comparison.State.WAITING, attempts=0, error="", finished_at=None):
+        found.refresh_from_db()
+    return found
+
+
+def refuse_incomparable(candidate: Run, baseline: Run) -> None:
+    """Nothing, where the two can be compared.
 
     Raises:
         Unprocessable: it is one run twice.
@@ -50,12 +69,6 @@ def ask(*, candidate: Run, baseline: Run, by: Actor, now: dt.datetime) -> Compar
     for run in (candidate, baseline):
         if run.state not in COMPARABLE:
             raise NotComparable(run)
-    found, _ = Comparison.objects.get_or_create(
-        candidate=candidate,
-        baseline=baseline,
-        defaults={"project": by.project, "created_at": now, "created_by": by.name},
-    )
-    return found
 
 
 def result_of(candidate: Run, baseline: Run) -> dict[str, Any]:
@@ -69,7 +82,7 @@ def result_of(candidate: Run, baseline: Run) -> dict[str, Any]:
     found = dict(candidate.gate or {}) if is_gate else _judged(pair)
     demand = wording.demand_in(found)
     names = wording.sides(candidate, baseline)
-    scorers = [_scorer_row(pair, one, demand) for one in found["scorers"]]
+    scorers = [_scorer_row(pair, one, demand) for one in found["scorers"]] or _unjudged(pair, found["sentence"])
     return {
         "verdict": found["verdict"],
         "sentence": wording.headline(found, names, pair.scorers),
@@ -85,7 +98,7 @@ def result_of(candidate: Run, baseline: Run) -> dict[str, Any]:
         "left_out": found["left_out"],
         "errors": {"candidate": _n_errors(pair.candidate), "baseline": _n_errors(pair.baseline)},
         "scorers": [*scorers, *_one_sided(candidate, baseline, pair)],
-        "slices": _slices(pair, found, demand) if scorers else [],
+        "slices": _slices(pair, found, demand) if found["scorers"] else [],
     }
 
 
@@ -178,16 +191,25 @@ def _scorer_row(pair: Pair, judged: Mapping[str, Any], demand: Demand) -> dict[s
 
 def _one_sided(candidate: Run, baseline: Run, pair: Pair) -> list[dict[str, Any]]:
     """A row without figures for each scorer that only one of the runs has."""
-    rows: list[dict[str, Any]] = []
-    for run, other in ((candidate, baseline), (baseline, candidate)):
-        for key in Panel(run.scorers).keys:
-            if key not in pair.scorers:
-                none = f"run {other.pk} was not scored by it"
-                undefined = Figure.undefined(none).as_dict()
-                row = {"scorer": key, "verdict": None, "difference": undefined, "sentence": none, "threshold": None}
-                blank = {"candidate": undefined, "baseline": undefined, "smallest_detectable": None, "floor": None}
-                rows.append({**row, **blank, "p": PValue.undefined(none).as_dict(), "better": [], "worse": []})
-    return rows
+    return [
+        _blank_row(key, f"run {other.pk} was not scored by it")
+        for run, other in ((candidate, baseline), (baseline, candidate))
+        for key in Panel(run.scorers).keys
+        if key not in pair.scorers
+    ]
+
+
+def _unjudged(pair: Pair, sentence: str) -> list[dict[str, Any]]:
+    """A row without figures for each scorer that both runs have, where nothing could be judged by any."""
+    reason = sentence.removeprefix("Inconclusive: ").removesuffix(".")
+    return [_blank_row(key, reason) for key in pair.scorers]
+
+
+def _blank_row(key: str, reason: str) -> dict[str, Any]:
+    undefined = Figure.undefined(reason).as_dict()
+    row = {"scorer": key, "verdict": None, "difference": undefined, "sentence": reason, "threshold": None}
+    blank = {"candidate": undefined, "baseline": undefined, "smallest_detectable": None, "floor": None}
+    return {**row, **blank, "p": PValue.undefined(reason).as_dict(), "better": [], "worse": []}
 
 
 def _slices(pair: Pair, found: Mapping[str, Any], demand: Demand) -> list[dict[str, Any]]:

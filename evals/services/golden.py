@@ -15,6 +15,7 @@ from evals.cases import CaseContent
 from evals.models import GoldenCase, GoldenSet, GoldenVersion
 from projects.access import Actor
 from prompts.models import Prompt
+from reviews import queries as reviews
 from reviews.queries import ExamVerdict
 
 ROWS_PER_STATEMENT = 2_000
@@ -103,11 +104,15 @@ def add_verdicts(
     """The draft holds one case for each output that these verdicts settled, in the verdict's own part.
 
     Of several verdicts on one output the one settled last counts; a later one replaces the case. Returns what
-    `add_cases` does; the index of an error counts the outputs in the order of their verdicts.
+    `add_cases` does; the index of an error counts the outputs in the order of their verdicts. A verdict that does not
+    stand any more makes no case, and one that makes a case stands until the case does.
     """
-    latest = {verdict.output_id: verdict for verdict in sorted(verdicts, key=lambda verdict: verdict.settled_at)}
-    rows = (Taken(index, _case_of(verdict)) for index, verdict in enumerate(latest.values()))
-    return add_cases(golden_set=golden_set, rows=rows, by=by, now=now)
+    with transaction.atomic():
+        held = reviews.held(verdict.verdict_id for verdict in verdicts)
+        standing = [verdict for verdict in verdicts if verdict.verdict_id in held]
+        latest = {verdict.output_id: verdict for verdict in sorted(standing, key=lambda verdict: verdict.settled_at)}
+        rows = (Taken(index, _case_of(verdict)) for index, verdict in enumerate(latest.values()))
+        return add_cases(golden_set=golden_set, rows=rows, by=by, now=now)
 
 
 def cut(*, golden_set: GoldenSet, by: Actor, now: dt.datetime) -> tuple[GoldenVersion, bool]:

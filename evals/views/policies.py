@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from core import clock
-from core.problems import Problem
+from core.problems import Missing, Problem
 from evals import queries
 from evals.forms import KINDS, PolicyForm
 from evals.models import GatePolicy
@@ -14,6 +14,7 @@ from evals.services import policies
 from evals.services.policies import Terms
 from projects.access import Actor, Scope
 from projects.pages import PageRequest, page
+from prompts import names
 from prompts import queries as prompts
 from prompts.models import Prompt
 
@@ -23,6 +24,8 @@ def policy_edit(request: PageRequest, name: str, label: str) -> HttpResponse:
     """`/<project>/prompts/<name>/labels/<label>/policy/`: what a release under the label has to prove."""
     project = request.actor.project
     prompt = prompts.prompt_named(project.pk, name)
+    if not names.is_name(label, names.LONGEST_LABEL):
+        raise Missing("label")
     held = GatePolicy.objects.in_force().select_related("golden_set").filter(label__prompt=prompt, label__name=label)
     policy = held.first()
     sets = list(queries.golden_sets(project).filter(Q(prompt=prompt) | Q(prompt=None)).order_by("name"))

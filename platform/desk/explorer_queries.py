@@ -2,23 +2,22 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from django.db import connection
 from django.db.models import F, FilteredRelation, Q
 
-from core import markup, plots
+from core import plots
 from desk.models import SavedFilter
 from evals.models import GoldenCase
 from outputs import filters, queries
 from outputs.models import Feedback, Output, OutputBody
 from outputs.queries import Count, Line, Opinion, Selection, Span
-from projects.access import Actor
+from projects.access import Actor, Scope
 from prompts.models import Prompt
-from prompts.variables import content_text
-from reviews import findings, texts
+from reviews import findings, readings, texts
 from reviews.models import Item, ItemOutput, Match, Queue, Review, Verdict
+from reviews.readings import Passage, Reading, Turn
 
 FIELDS = (*filters.FIELDS, findings.NAME)
 # The newest outputs say which models and environments there are to choose from.
@@ -163,15 +162,6 @@ def _judged(outputs: Iterable[Output]) -> dict[int, Judged]:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A text of an output in its role: `text`, or a value that is no text."""
-
-    role: str
-    text: str = ""
-    value: Any = None
-
-
-@dataclass(frozen=True)
 class DrawnSpan:
     """A span with its bar on the trace's time scale from 0 to 100; no bar where no time is known."""
 
@@ -218,13 +208,13 @@ class Pick:
 
 @dataclass(frozen=True)
 class OutputPage:
-    """All that is known about one output."""
+    """All that is known about one output; while `to_judge` is one of its items, nothing that anybody found about it."""
 
     output: Output
     body: OutputBody | None
-    asked: list[Said]
-    context: list[Said]
-    answer: Said | None
+    asked: list[Turn]
+    context: list[Passage]
+    answer: Reading | None
     answer_text: str
     feedback: list[Feedback]
     scores: list[Feedback]
@@ -232,12 +222,12 @@ class OutputPage:
     picks: list[Pick]
     passed_over: list[Match]
     cases: list[GoldenCase]
-    reviewers: Mapping[str, str] = field(default_factory=dict)
+    to_judge: Item | None = None
 
     @property
     def title(self) -> str:
         """The beginning of what was asked, else its id."""
-        last = next((said.text for said in reversed(self.asked) if said.text), "")
+        last = next((turn.text for turn in reversed(self.asked) if turn.text and not turn.is_code), "")
         return " ".join(last.split())[:90] or self.output.external_id
 
     @property
@@ -245,16 +235,13 @@ class OutputPage:
         """What it cost, to the last digit that was sent; nothing where that is not known."""
         return "" if self.output.cost_usd is None else f"${self.output.cost_usd.normalize():f}"
 
-    @property
-    def answer_json(self) -> Any | None:
-        """The answer as a JSON value, where it is one or is the text of one."""
-        if self.answer is None or self.answer.value is not None:
-            return None if self.answer is None else self.answer.value
-        return markup.as_json(self.answer.text)
-
 
 def output_page(actor: Actor, external_id: str) -> OutputPage:
-    """One output with its trace and all that people and machines found about it: nine statements at most.
+    """One output with its trace and all that people and machines found about it: ten statements at most.
+
+    Scores, feedback, verdicts, reviews and the cases made of them are left out for a reader who has yet to judge an
+    open item of the output, here and beside the list. The rows of the list keep their marks: they say one word of many
+    outputs, and whoever looks there for an item at hand has looked for it.
 
     Raises:
         Missing: the project has no such output.
@@ -263,14 +250,18 @@ def output_page(actor: Actor, external_id: str) -> OutputPage:
     whole = queries.whole(project_id, external_id)
     output, body = whole.output, whole.body
     picks, passed_over = _picks(output)
+    to_judge = _to_judge(actor, [pick.item for pick in picks])
+    if to_judge is not None:
+        whole = replace(whole, feedback=[])
+        picks = [replace(pick, reviews=[], verdict=None) for pick in picks]
     verdicts = [pick.verdict.pk for pick in picks if pick.verdict is not None]
     cases = GoldenCase.objects.filter(verdict__in=verdicts).select_related("golden_set").order_by("pk")
     return OutputPage(
         output=output,
         body=body,
-        asked=[] if body is None else _asked(body.input),
-        context=[] if body is None else _context(body.metadata),
-        answer=None if body is None or body.output is None else _of_content("", body.output),
+        asked=[] if body is None else readings.thread_of(body.input),
+        context=[] if body is None else readings.passages_of(body.metadata),
+        answer=None if body is None or body.output is None else readings.reading_of(body.output),
         answer_text="" if body is None else texts.output_text(body.output),
         feedback=[one for one in whole.feedback if one.kind != Feedback.Kind.SCORE],
         scores=[one for one in whole.feedback if one.kind == Feedback.Kind.SCORE],
@@ -278,7 +269,21 @@ def output_page(actor: Actor, external_id: str) -> OutputPage:
         picks=picks,
         passed_over=passed_over,
         cases=list(cases),
+        to_judge=to_judge,
     )
+
+
+def _to_judge(actor: Actor, items: list[Item]) -> Item | None:
+    """The first open item that this reader has on the desk or may still review; one statement where there may be one.
+
+    An item that was skipped may be taken again, so it counts.
+    """
+    open_items = [item for item in items if item.state == Item.State.OPEN]
+    if not open_items or not actor.may(Scope.REVIEW):
+        return None
+    mine = Review.objects.standing().filter(item__in=open_items, reviewer=actor.identity)
+    judged = set(mine.values_list("item_id", flat=True))
+    return next((item for item in open_items if item.pk not in judged), None)
 
 
 def _picks(output: Output) -> tuple[list[Pick], list[Match]]:
@@ -298,55 +303,6 @@ def _picks(output: Output) -> tuple[list[Pick], list[Match]]:
         for item in items
     ]
     return picks, [match for match in matches if not match.drawn]
-
-
-def _asked(sent: Any) -> list[Said]:
-    if isinstance(sent, list) and all(isinstance(message, dict) and "role" in message for message in sent):
-        return [_of_content(str(message["role"]), message.get("content")) for message in sent]
-    return [_of_content("", sent)]
-
-
-def _of_content(role: str, content: Any) -> Said:
-    """A message, a text, or whatever else was sent."""
-    if isinstance(content, dict) and set(content) >= {"role", "content"}:
-        content = content["content"]
-    if isinstance(content, str):
-        return Said(role, text=content)
-    text = content_text(content) if isinstance(content, list) else ""
-    return Said(role, text=text) if text else Said(role, value=content)
-
-
-# Under these names senders put what was looked up for an answer.
-_CONTEXT_NAMES = (
-    "context",
-    "retrieved_context",
-    "retrieval",
-    "retrieved",
-    "documents",
-    "passages",
-    "chunks",
-    "sources",
-)
-_TEXT_NAMES = ("text", "content", "page_content", "passage", "chunk", "document", "body")
-_TITLE_NAMES = ("title", "name", "source", "url", "id")
-
-
-def _context(metadata: Any) -> list[Said]:
-    if not isinstance(metadata, dict):
-        return []
-    name = next((name for name in _CONTEXT_NAMES if metadata.get(name)), None)
-    if name is None:
-        return []
-    found = metadata[name]
-    return [_passage(one) for one in (found if isinstance(found, list) else [found])]
-
-
-def _passage(found: Any) -> Said:
-    if not isinstance(found, dict):
-        return Said("", text=found) if isinstance(found, str) else Said("", value=found)
-    title = next((str(found[name]) for name in _TITLE_NAMES if isinstance(found.get(name), str | int)), "")
-    text = next((found[name] for name in _TEXT_NAMES if isinstance(found.get(name), str)), None)
-    return Said(title, text=text) if text is not None else Said(title, value=found)
 
 
 def _trace(output: Output) -> Trace | None:

@@ -14,7 +14,7 @@ from projects.access import Scope
 from projects.pages import PageRequest, page
 from prompts.models import ContextItem, Label, RevisionContext
 from reviews import queries, questions, texts
-from reviews.models import Part, Review, Verdict
+from reviews.models import Item, Part, Review, Verdict
 from reviews.queries import Shown
 from reviews.questions import Question
 
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Word:
-    """One review, with its answers as texts."""
+    """One review of a settled item, with its answers as texts."""
 
     review: Review
     said: list[tuple[str, str]]
@@ -56,7 +56,9 @@ class Taught:
 
 @dataclass(frozen=True)
 class VerdictPage:
-    """A verdict with everything before and after it."""
+    """A verdict with everything before and after it; of an item that is not settled no review, and while it is open
+    nothing of what the verdict says either: people judge it anew.
+    """
 
     verdict: Verdict
     answers: list[Answer]
@@ -82,6 +84,16 @@ class VerdictPage:
         return next((other for other in self.others if other.replaced_at is None), None)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the item is: only then its reviews are shown."""
+        return self.verdict.item.state == Item.State.SETTLED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether people judge the item again."""
+        return self.verdict.item.state == Item.State.OPEN
+
+    @property
     def quality(self) -> str:
         """The quality in as many digits as it has, at most three."""
         return f"{self.verdict.quality:.3g}"
@@ -98,7 +110,7 @@ def verdict_detail(request: PageRequest, verdict_id: int) -> HttpResponse:
 
 
 def verdict_page(project_id: int, verdict_id: int) -> VerdictPage:
-    """The project's verdict with what came before and after it: nine statements.
+    """The project's verdict with what came before and after it: nine statements at most.
 
     Raises:
         Missing: there is no such verdict.
@@ -110,11 +122,8 @@ def verdict_page(project_id: int, verdict_id: int) -> VerdictPage:
     item = verdict.item
     return VerdictPage(
         verdict=verdict,
-        answers=_answers(item.rubric.questions, verdict.answers),
-        reviews=[
-            Word(review, questions.in_words(item.rubric.questions, review.answers))
-            for review in Review.objects.filter(item=item).select_related("user").order_by("pk")
-        ],
+        answers=[] if item.state == Item.State.OPEN else _answers(item.rubric.questions, verdict.answers),
+        reviews=_words(item) if item.state == Item.State.SETTLED else [],
         output=queries.task_of(item.pk).outputs[0],
         others=list(item.verdicts.exclude(pk=verdict.pk).order_by("pk")),
         cases=list(verdict.golden_cases.select_related("golden_set").order_by("pk")),
@@ -126,6 +135,12 @@ def verdict_page(project_id: int, verdict_id: int) -> VerdictPage:
             .distinct()[:MOST_REVISIONS]
         ),
     )
+
+
+def _words(item: Item) -> list[Word]:
+    """What everybody said of the item, also what was taken back."""
+    reviews = Review.objects.filter(item=item).select_related("user").order_by("pk")
+    return [Word(review, questions.in_words(item.rubric.questions, review.answers)) for review in reviews]
 
 
 def _answers(asked: list[Question], answers: dict[str, Any]) -> list[Answer]:

@@ -13,6 +13,7 @@ from improvement.models import Proposal
 from projects.access import ROLE_SCOPES, Actor, Scope
 from projects.models import User
 from projects.queries import MyProject
+from reviews import desk_queries
 
 # Nobody needs to know whether 99 or 9,999 wait: counting ends here, and the words say "99 or more".
 COUNTED = 99
@@ -75,25 +76,25 @@ def told(number: int) -> str:
 
 
 def counts(user: User, projects: Sequence[MyProject], *, now: dt.datetime) -> dict[int, Waits]:
-    """What waits for this person in each of these projects, in one statement at any size."""
+    """What waits for this person in each of these projects, in two statements at any size.
+
+    What there is to review is what the review pages count.
+    """
     if not projects:
         return {}
-    named: Mapping[str, Any] = {
-        "counted": COUNTED,
-        "reviewer": f"user:{user.pk}",
-        "user": user.pk,
-        "now": now,
-        "since": now - RUNS_FOR,
-        "projects": [project.id for project in projects],
-    }
+    ids = [project.id for project in projects]
+    reviews = dict.fromkeys(ids, 0)
+    for queue in desk_queries.counted(ids, reviewer=f"user:{user.pk}", now=now, most=COUNTED):
+        reviews[queue.project_id] = min(COUNTED, reviews[queue.project_id] + queue.n)
+    named: Mapping[str, Any] = {"counted": COUNTED, "user": user.pk, "since": now - RUNS_FOR, "projects": ids}
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, named)
         rows = {row[0]: row[1:] for row in cursor.fetchall()}
-    return {project.id: _allowed(project.role, *rows[project.id]) for project in projects}
+    return {project.id: _allowed(project.role, reviews[project.id], *rows[project.id]) for project in projects}
 
 
 def lines(actor: Actor, *, now: dt.datetime) -> list[Line]:
-    """What waits for this member, thing by thing, in at most four statements."""
+    """What waits for this member, thing by thing, in at most five statements."""
     found = _queue_lines(actor, now) if actor.may(Scope.REVIEW) else []
     if actor.may(Scope.APPROVE):
         found += _proposal_lines(actor)
@@ -113,18 +114,6 @@ def _allowed(role: str, reviews: int, disputes: int, proposals: int, runs: int) 
     )
 
 
-# An open item that this person may take: not judged or skipped by them, and with a place that no one else holds.
-_FREE = """
-    SELECT item.queue_id FROM reviews_item item
-    WHERE item.queue_id = queue.id AND item.state = 'open'
-      AND NOT EXISTS (SELECT FROM reviews_review r WHERE r.item_id = item.id AND r.reviewer = %(reviewer)s
-                      AND r.withdrawn_at IS NULL)
-      AND NOT EXISTS (SELECT FROM reviews_skip s WHERE s.item_id = item.id AND s.reviewer = %(reviewer)s)
-      AND item.overlap > item.n_reviews + (
-          SELECT count(*) FROM reviews_claim c WHERE c.item_id = item.id AND c.reviewer <> %(reviewer)s
-             AND c.lease_until > %(now)s AND NOT c.is_ahead)
-    LIMIT %(counted)s
-"""
 # Items whose reviewers differ, in queues where this person has the last word.
 _DISPUTED = """
     SELECT item.queue_id FROM reviews_item item
@@ -150,8 +139,6 @@ _RUNS = """
 """
 _COUNTS = f"""
     SELECT project.id,
-        (SELECT count(*) FROM (SELECT FROM reviews_queue queue, LATERAL ({_FREE}) free
-                               WHERE queue.project_id = project.id LIMIT %(counted)s) few),
         (SELECT count(*) FROM (SELECT FROM reviews_queue queue, LATERAL ({_DISPUTED}) disputed
                                WHERE queue.project_id = project.id LIMIT %(counted)s) few),
         (SELECT count(*) FROM (SELECT FROM improvement_proposal proposal
@@ -165,34 +152,29 @@ _RUNS_OF_ONE = f"""
     SELECT waiting.id FROM projects_project project, LATERAL ({_RUNS}) waiting WHERE project.id = %(project)s
 """  # noqa: S608 # only the constants above
 _QUEUES = f"""
-    SELECT queue.name,
-        (SELECT count(*) FROM ({_FREE}) free),
-        (SELECT count(*) FROM ({_DISPUTED}) disputed)
+    SELECT queue.name, (SELECT count(*) FROM ({_DISPUTED}) disputed)
     FROM reviews_queue queue WHERE queue.project_id = %(project)s ORDER BY queue.name
 """  # noqa: S608 # only the constants above
 
 
 def _queue_lines(actor: Actor, now: dt.datetime) -> list[Line]:
     assert actor.user is not None  # noqa: S101 # pages are for members
-    named: Mapping[str, Any] = {
-        "counted": COUNTED,
-        "reviewer": actor.identity,
-        "user": actor.user.pk,
-        "now": now,
-        "project": actor.project.pk,
-    }
+    named: Mapping[str, Any] = {"counted": COUNTED, "user": actor.user.pk, "project": actor.project.pk}
+    waiting = desk_queries.counted([actor.project.pk], reviewer=actor.identity, now=now, most=COUNTED)
+    undone = {queue.queue: queue.n for queue in waiting}
     with connection.cursor() as cursor:
         cursor.execute(_QUEUES, named)
         rows = cursor.fetchall()
     slug = actor.project.slug
     found = []
-    for name, free, disputed in rows:
+    for name, disputed in rows:
         if disputed:
             url = address("reviews:adjudicate", slug, name)
             found.append(Line(f"{told(disputed)} disputed in {name}", "Reviewers differ.", url, "Adjudicate"))
-        if free:
+        if name in undone:
+            words = f"{told(undone[name])} to review in {name}"
             url = address("reviews:review-home", slug)
-            found.append(Line(f"{told(free)} to review in {name}", "Open, and not judged by you.", url, "Review"))
+            found.append(Line(words, "Open, and not judged by you.", url, "Review"))
     return found
 
 
@@ -235,7 +217,7 @@ def _run_lines(actor: Actor, now: dt.datetime) -> list[Line]:
 
 
 _ADVICE = {
-    "pass": "It is evidence: the revision may be released.",
+    "pass": "It passed; the release page says whether it is evidence now.",
     "inconclusive": "It decides nothing: more cases would, or another revision.",
     "failed": "It broke off; its page says why.",
     "invalid": "Too many answers were errors to believe it.",

@@ -19,6 +19,7 @@ from prompts.models import PRODUCTION, Label, RevisionContext
 from reviews import consensus, questions
 from reviews.models import Item, ItemOutput, Review, Rubric, Verdict
 from reviews.questions import Opinion
+from reviews.services import withdrawals
 
 ROWS = 30
 # The agreement looks back over so many settled items, so that the page costs the same after years.
@@ -28,13 +29,17 @@ MOST_LIVE = 20
 
 @dataclass(frozen=True)
 class Done:
-    """One of my reviews and what holds about its item by now; None while nothing does."""
+    """One of my reviews and what holds about its item by now; None while nothing does.
+
+    While the review can be taken back nothing is said of that: `open_from` is when it will be, and None afterwards.
+    """
 
     review: Review
     said: list[tuple[str, str]]
     output: str
     verdict: Verdict | None
     agrees: bool | None
+    open_from: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def work_of(actor: Actor, *, after: int = 0, now: dt.datetime) -> MyWork:
     counted = mine.aggregate(all=Count("pk"), today=Count("pk", filter=Q(at__gte=midnight)))
     rows = _with_verdict(mine.filter(pk__lt=after) if after else mine)
     done = list(rows.order_by("-pk")[: ROWS + 1])
-    judged = list(_with_verdict(_judged_by_others(mine)).order_by("-pk")[:LOOKED_BACK])
+    final = mine.filter(at__lte=now - withdrawals.LONGEST)
+    judged = list(_with_verdict(_judged_by_others(final)).order_by("-pk")[:LOOKED_BACK])
     verdicts = Verdict.objects.in_bulk({row.verdict_id for row in [*done, *judged] if row.verdict_id})
     rubrics = Rubric.objects.in_bulk({row.item.rubric_id for row in [*done, *judged]})
     return MyWork(
@@ -94,14 +100,17 @@ def work_of(actor: Actor, *, after: int = 0, now: dt.datetime) -> MyWork:
         n_all=counted["all"],
         agreement=_agreement([_agrees(row, verdicts, rubrics) for row in judged]),
         live=_live(actor),
-        done=[_done(row, verdicts, rubrics) for row in done[:ROWS]],
+        done=[_done(row, verdicts, rubrics, now) for row in done[:ROWS]],
         following=done[ROWS - 1].pk if len(done) > ROWS else None,
     )
 
 
-def _done(row: Any, verdicts: dict[int, Verdict], rubrics: dict[int, Rubric]) -> Done:
+def _done(row: Any, verdicts: dict[int, Verdict], rubrics: dict[int, Rubric], now: dt.datetime) -> Done:
     said = questions.in_words(rubrics[row.item.rubric_id].questions, row.answers)
-    return Done(row, said, row.output, verdicts.get(row.verdict_id), _agrees(row, verdicts, rubrics))
+    open_from = row.at + withdrawals.LONGEST
+    if now < open_from:
+        return Done(row, said, row.output, None, None, open_from)
+    return Done(row, said, row.output, verdicts.get(row.verdict_id), _agrees(row, verdicts, rubrics), None)
 
 
 def _with_verdict(reviews: QuerySet[Review]) -> QuerySet[Any, Any]:  # Any: reviews with `verdict_id` and `output`

@@ -142,7 +142,7 @@ def _make(proposal: Proposal, now: dt.datetime) -> dict[str, Any]:
     base = _base_of(proposal.prompt)
     if base is None:
         raise Conflict("the prompt has no revision to start from: create one first")
-    draft = _draft(base, reviews.teaching(proposal.prompt))
+    draft = _draft(base, _standing(reviews.teaching(proposal.prompt)))
     if not draft.taught:
         raise Conflict(f"no standing correction of part teach is missing from revision {base.number}")
     revision = _candidate(proposal, base, draft, now)
@@ -153,6 +153,12 @@ def _make(proposal: Proposal, now: dt.datetime) -> dict[str, Any]:
     n = len(draft.taught)
     said = f"{n} correction{'s' * (n != 1)} of part teach {'join' if n != 1 else 'joins'} revision {base.number}"
     return {"state": Proposal.State.READY, "base": base, "revision": revision, "reason": said}
+
+
+def _standing(taught: list[TeachingVerdict]) -> list[TeachingVerdict]:
+    """Those that stand still, and will until what is built on them is stored."""
+    held = reviews.held(verdict.verdict_id for verdict in taught)
+    return [verdict for verdict in taught if verdict.verdict_id in held]
 
 
 def _base_of(prompt: Prompt) -> Revision | None:

@@ -8,7 +8,6 @@ from insights import units
 from insights.report import Compared, Period, Report
 from insights.units import Unit
 
-LEAST_PRICED_SHARE = 0.9
 MOST_PROMPTS = 3
 
 
@@ -81,11 +80,11 @@ def _sentence(report: Report, quality: Figure) -> str:
         return f"{good} {said_of(compared.now_period)}."
     than = _than(compared)
     if gain.low <= 0 <= gain.high:
-        return f"{good}: no clear change from {than}{_at_cost(compared)}."
+        return f"{good}: no clear change from {than}."
     word = "more" if gain.value > 0 else "fewer"
     if not is_share(report):
         word = "higher" if gain.value > 0 else "lower"
-    return f"{good}: {abs(100 * gain.value):.1f} points {word} than {than}{_at_cost(compared)}."
+    return f"{good}: {abs(100 * gain.value):.1f} points {word} than {than}."
 
 
 def is_share(report: Report) -> bool:
@@ -106,18 +105,6 @@ def _release(compared: Compared) -> str:
         return ""
     back = "the rollback to " if marker.kind == "rollback" else ""
     return f"{back}revision {marker.revision}"
-
-
-def _at_cost(compared: Compared) -> str:
-    """The change of the cost per output, where nearly all on both sides have a price and it moved by a percent."""
-    now, before = compared.now.volume, compared.before.volume
-    if not now.n or not before.n or min(now.n_priced / now.n, before.n_priced / before.n) < LEAST_PRICED_SHARE:
-        return ""
-    per_now, per_before = float(now.cost_usd) / now.n_priced, float(before.cost_usd) / before.n_priced
-    if not per_before or abs(per_now / per_before - 1) < 0.01:
-        return ""
-    percent = f"{abs(100 * (per_now / per_before - 1)):.0f}{NARROW}%"
-    return f", at {percent} {'less' if per_now < per_before else 'more'} cost"
 
 
 def _lede(report: Report, quality: Figure) -> str:

@@ -1,14 +1,18 @@
-"""The row of key figures: each with its interval, its change, and the number it rests on."""
+"""The row of key figures: each with its interval, its change, and the number it rests on.
+
+Whether a change is news is for the interval of the change itself to say; where there is none, nothing is said.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core import plots
 from core.figures import Figure
 from core.plots import Scale, Whisker
+from core.tags import NARROW
 from insights import units
 from insights.queries import Span
-from insights.report import Report
+from insights.report import Compared, Report
 from insights.units import Unit
 
 WIDTH = 200
@@ -17,7 +21,15 @@ MARGIN = 6
 
 @dataclass(frozen=True)
 class Kpi:
-    """One figure of the row. `was` is where the period before stands on the same scale."""
+    """One figure of the row.
+
+    Attributes:
+        was: Where the period before stands on the same scale.
+        change: From the period before to this one.
+        tone: Whether that is good or bad; empty where it cannot be told.
+        change_interval: Of the change, with its level and number; empty where the change has none.
+        change_method: By which it was reckoned.
+    """
 
     name: str
     value: str
@@ -29,17 +41,25 @@ class Kpi:
     change: str = ""
     since: str = ""
     tone: str = ""
+    change_interval: str = ""
+    change_method: str = ""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a key figure is made and told; `rises` says whether more of it is good, None that it is neither."""
+    """How a key figure is made and told.
+
+    Attributes:
+        rises: Whether more of it is good.
+        change: Its change with an interval; None where no method gives one.
+    """
 
     name: str
     unit: Unit
     of: Callable[[Span], Figure]
     n: Callable[[Span], str]
-    rises: bool | None
+    rises: bool = False
+    change: Callable[[Compared], Figure] | None = None
 
 
 def cost_per_good_answer(span: Span) -> Figure:
@@ -68,8 +88,15 @@ KINDS = (
         Span.quality,
         lambda span: f"n {span.sums.n_settled:,} of {span.volume.n_ok:,} outputs",
         rises=True,
+        change=lambda compared: compared.gain,
     ),
-    Kind("Errors", Unit.SHARE, lambda span: span.volume.errors(), lambda span: f"n {span.volume.n:,}", rises=False),
+    Kind(
+        "Errors",
+        Unit.SHARE,
+        lambda span: span.volume.errors(),
+        lambda span: f"n {span.volume.n:,}",
+        change=lambda compared: compared.errors,
+    ),
     Kind(
         "Cost per good answer",
         Unit.USD,
@@ -77,33 +104,28 @@ KINDS = (
         lambda span: (
             f"n {span.volume.n_priced:,}" + (f", {span.volume.n_unpriced:,} unpriced" if span.volume.n_unpriced else "")
         ),
-        rises=False,
     ),
     Kind(
         "Latency, p95",
         Unit.MS,
         lambda span: span.volume.latency_quantile(0.95),
         lambda span: f"n {sum(span.volume.latency.values()):,}",
-        rises=False,
     ),
 )
 
 
 def of(report: Report) -> list[Kpi]:
     """The five key figures of what is compared."""
-    now, before = report.compared.now, report.compared.before
-    found = [_kpi(kind, now, before) for kind in KINDS]
-    # What is behind the answers is compared as such; the other intervals are compared with each other.
-    found[0] = _gained(found[0], report.compared.gain)
-    return [*found, _waiting(now)]
+    return [*(_kpi(kind, report.compared) for kind in KINDS), _waiting(report.compared.now)]
 
 
-def _kpi(kind: Kind, now: Span, before: Span) -> Kpi:
-    figure, was = kind.of(now), kind.of(before)
+def _kpi(kind: Kind, compared: Compared) -> Kpi:
+    now = compared.now
+    figure, was = kind.of(now), kind.of(compared.before)
     if figure.value is None:
         return Kpi(kind.name, "undefined", "", kind.n(now), reason=figure.reason or "")
     scale = _scale(figure, was)
-    change, tone = _change(kind, figure, was)
+    change = Change() if was.value is None else _change(kind, figure.value, was.value, compared)
     return Kpi(
         name=kind.name,
         value=units.shown(kind.unit, figure.value),
@@ -111,9 +133,11 @@ def _kpi(kind: Kind, now: Span, before: Span) -> Kpi:
         n=kind.n(now),
         place=plots.whisker(figure, scale),
         was=None if was.value is None else scale.at(was.value),
-        change=change,
+        change=change.words,
         since="" if was.value is None else f"from {units.shown(kind.unit, was.value)}",
-        tone=tone,
+        tone=change.tone,
+        change_interval=change.interval,
+        change_method=change.method,
     )
 
 
@@ -125,28 +149,28 @@ def _scale(figure: Figure, was: Figure) -> Scale:
     return Scale(low - room, high + room, MARGIN, WIDTH - MARGIN)
 
 
-def _change(kind: Kind, figure: Figure, was: Figure) -> tuple[str, str]:
-    """The change, and whether it is good or bad news: only where the two intervals do not touch."""
-    if figure.value is None or was.value is None:
-        return "", ""
-    difference = figure.value - was.value
-    words = units.relative(figure.value, was.value) if kind.unit == Unit.USD and was.value else ""
-    words = words or units.change(kind.unit, difference)
-    apart = None not in (figure.low, figure.high, was.low, was.high) and (
-        (figure.low or 0) > (was.high or 0) or (figure.high or 0) < (was.low or 0)
-    )
-    if not apart or kind.rises is None:
-        return f"{words}, within noise", ""
-    return words, "good" if (difference > 0) == kind.rises else "bad"
+@dataclass(frozen=True)
+class Change:
+    """A change as it is told; without an interval of its own it has neither tone nor word."""
+
+    words: str = ""
+    tone: str = ""
+    interval: str = ""
+    method: str = ""
 
 
-def _gained(kpi: Kpi, gain: Figure) -> Kpi:
-    if gain.value is None or gain.low is None or gain.high is None:
-        return kpi
-    words = units.change(Unit.SHARE, gain.value)
-    if gain.low <= 0 <= gain.high:
-        return replace(kpi, change=f"{words}, within noise", tone="")
-    return replace(kpi, change=words, tone="good" if gain.value > 0 else "bad")
+def _change(kind: Kind, value: float, was: float, compared: Compared) -> Change:
+    found = None if kind.change is None else kind.change(compared)
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return Change(
+            units.relative(value, was) if kind.unit == Unit.USD and was else units.change(kind.unit, value - was)
+        )
+    words = units.change(kind.unit, found.value)
+    ends = f"{units.change(kind.unit, found.low).removesuffix(' points')} to {units.change(kind.unit, found.high)}"
+    interval = f"{ends} ({100 * found.level:g}{NARROW}%, n {found.n:,})"
+    if found.low <= 0 <= found.high:
+        return Change(f"{words}, within noise", "", interval, found.method)
+    return Change(words, "good" if (found.value > 0) == kind.rises else "bad", interval, found.method)
 
 
 def _waiting(now: Span) -> Kpi:

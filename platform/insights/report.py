@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from core.figures import Figure
+from core.statistics import proportions
 from insights import queries
 from insights.queries import DAY, Choice, Marker, Options, Span
 from reviews import estimation
@@ -63,6 +64,12 @@ class Compared:
         """How much better what is behind the outputs became."""
         return estimation.difference(self.now.quality_behind(), self.before.quality_behind())
 
+    @cached_property
+    def errors(self) -> Figure:
+        """By how much the share of errors rose."""
+        now, before = self.now.volume, self.before.volume
+        return proportions.difference(now.n_errors, now.n, before=before.n_errors, n_before=before.n)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -116,7 +123,8 @@ def report(choice: Choice, period: Period, *, rubric_id: int | None = None) -> R
         rubric=rubric,
         rubrics=rubrics,
         days=days,
-        compared=_compared(days, _days(spans, before), period, markers),
+        # A release splits the days of its own prompt alone: what other prompts answered did not come of it.
+        compared=_compared(days, _days(spans, before), period, markers if choice.prompt is not None else ()),
         markers=markers,
         options=options,
     )

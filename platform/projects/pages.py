@@ -1,7 +1,7 @@
 """The decorators of every page: who may see it, in whose time, and how an expected failure looks there."""
 
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Protocol, cast
 
@@ -60,7 +60,7 @@ def page(**needs: Needs) -> Callable[[View], Page]:
         def shown(request: HttpRequest, project: str, **path: Any) -> HttpResponse:
             method = _method(request)
             if method not in needs:
-                return HttpResponseNotAllowed(list(needs))
+                return not_for(request, list(needs))
             if not request.user.is_authenticated:
                 return at_the_door(request)
             asked = cast(PageRequest, request)
@@ -86,7 +86,7 @@ def own_page(*methods: str) -> Callable[[View], View]:
         @wraps(view)
         def shown(request: HttpRequest, **path: Any) -> HttpResponse:
             if _method(request) not in methods:
-                return HttpResponseNotAllowed(methods)
+                return not_for(request, methods)
             if not request.user.is_authenticated:
                 return at_the_door(request)
             with timezone.override(zone_of(request.user)):
@@ -109,6 +109,15 @@ def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
     part = "#said" if is_htmx(request) else ""
     context = {"problem": problem, "reasons": problem.extra.get("reasons", ())}
     return render(request, f"problem.html{part}", context, status=status)
+
+
+def not_for(request: HttpRequest, methods: Sequence[str]) -> HttpResponse:
+    """The answer where this method leads nowhere: to somebody who looks, a page with a way on."""
+    refusal = HttpResponseNotAllowed(methods)
+    if request.method == "GET":
+        said = "A form sends to this address; there is nothing to look at."
+        refusal.content = answer(request, Problem(405, said)).content
+    return refusal
 
 
 def at_the_door(request: HttpRequest) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Sign-in and sign-out, the settings of a person, and the settings of a project."""
 
+import uuid
 from typing import Any
 
 from django.conf import settings as site
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from core import clock, flaws
 from core.problems import Problem
-from projects import queries, unsent
+from projects import once, queries, unsent
 from projects.access import Scope
 from projects.forms import KeyForm, MemberForm, PasswordForm, PreferencesForm, SignInForm
 from projects.models import ApiKey, Membership, Role
@@ -118,13 +119,16 @@ def _sent(request: HttpRequest, *, when: bool) -> Any:
 @sensitive_post_parameters()
 @page(GET=Scope.ADMIN, POST=Scope.ADMIN)
 def member_list(request: PageRequest) -> HttpResponse:
-    """`members/`: who is in the project as what; POST adds a person, whose first password is shown once."""
+    """`members/`: who is in the project as what; POST adds a person, whose first password is shown once.
+
+    A form that is sent twice adds one, and shows the same password.
+    """
     form = MemberForm(request.POST or None)
     password = email = ""
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"].lower()
         try:
-            password = members.add_member(**form.cleaned_data, by=request.actor, now=clock.now())
+            password = once.made(request.POST.get("once", ""), by=request.actor, make=lambda: _added(request, form))
         except Problem as problem:
             flaws.add_to(form, problem)
         else:
@@ -138,8 +142,13 @@ def member_list(request: PageRequest) -> HttpResponse:
         "password": password,
         "email": email,
         "roles": Role.choices,
+        "once": uuid.uuid4(),
     }
     return _with_secret(render(request, "projects/member_list.html", context, status=422 if wrong else 200))
+
+
+def _added(request: PageRequest, form: MemberForm) -> str:
+    return members.add_member(**form.cleaned_data, by=request.actor, now=clock.now())
 
 
 @page(POST=Scope.ADMIN)
@@ -171,13 +180,18 @@ def _membership(request: PageRequest, member: int) -> Membership:
 @sensitive_post_parameters()
 @page(GET=Scope.ADMIN, POST=Scope.ADMIN)
 def key_list(request: PageRequest) -> HttpResponse:
-    """`keys/`: the keys of the project; POST makes one, whose text is shown once."""
+    """`keys/`: the keys of the project; POST makes one, whose text is shown once.
+
+    A form that is sent twice makes one, and shows the same text.
+    """
     form = KeyForm(request.POST or None, project=request.actor.project)
     text = ""
     made: ApiKey | None = None
     if request.method == "POST" and form.is_valid():
         try:
-            made, text = keys.create_api_key(**form.cleaned_data, by=request.actor, now=clock.now())
+            found = once.made(request.POST.get("once", ""), by=request.actor, make=lambda: _key_made(request, form))
+            key_id, _, text = found.partition(" ")
+            made = get_object_or_404(ApiKey, pk=key_id, project=request.actor.project)
         except Problem as problem:
             flaws.add_to(form, problem)
     wrong = request.method == "POST" and not text
@@ -186,8 +200,15 @@ def key_list(request: PageRequest) -> HttpResponse:
         "form": form if wrong or request.method == "GET" else KeyForm(project=request.actor.project),
         "text": text,
         "made": made,
+        "once": uuid.uuid4(),
     }
     return _with_secret(render(request, "projects/key_list.html", context, status=422 if wrong else 200))
+
+
+def _key_made(request: PageRequest, form: KeyForm) -> str:
+    """The id of a new key and its text."""
+    made, text = keys.create_api_key(**form.cleaned_data, by=request.actor, now=clock.now())
+    return f"{made.pk} {text}"
 
 
 @page(POST=Scope.ADMIN)

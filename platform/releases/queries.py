@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from evals import gate, wording
 from evals.models import Run
@@ -66,11 +66,17 @@ def reasons_against(label: Label, revision: Revision, run: Run) -> list[str]:
 
 
 def offers(label: Label, revision: Revision) -> list[Offer]:
-    """The newest runs of the revision under the label's policies, newest first, each with what speaks against it."""
+    """Runs of the revision under the label's policies, each with what speaks against it.
+
+    The newest that passed and were not spent come first, for they alone can be evidence: later runs that did not pass
+    never hide one. Then the others, newest first.
+    """
     runs = Run.objects.filter(revision=revision, policy__label=label).select_related(
         "policy", "revision", "baseline__revision", "golden_version__golden_set"
     )
-    return [Offer(run, reasons_against(label, revision, run)) for run in runs.order_by("-pk")[:MOST_CANDIDATES]]
+    may_serve = Q(gate__verdict="pass", spent_at=None, state=Run.State.DONE)
+    runs = runs.order_by(Case(When(may_serve, then=0), default=1), "-pk")
+    return [Offer(run, reasons_against(label, revision, run)) for run in runs[:MOST_CANDIDATES]]
 
 
 def restored(release: Release) -> Release:

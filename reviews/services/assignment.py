@@ -18,6 +18,7 @@ from core.problems import Conflict, Missing
 from ledger import handovers
 from projects.access import Actor
 from reviews import consensus, locks, queries, questions
+from reviews.desk_queries import BOOKMARK_AGE
 from reviews.models import Claim, Draft, Item, Queue, Review, Skip, Verdict
 from reviews.questions import Opinion
 from reviews.services import adjudication
@@ -25,8 +26,6 @@ from reviews.services.adjudication import Settlement
 
 # An item that was fetched before its turn is kept for so long, softly.
 AHEAD = dt.timedelta(seconds=60)
-# After so long a bookmark is forgotten and the queue searched from its beginning.
-BOOKMARK_AGE = dt.timedelta(minutes=5)
 # A bookmark is moved when it spares this many ids, so that not every request writes one.
 BOOKMARK_STEP = 50
 
@@ -125,18 +124,26 @@ def claim_next(*, queue_name: str, by: Actor, now: dt.datetime) -> Assigned | No
             return Assigned(queries.task_of(found), token, until)
 
 
-def fetch_ahead(*, queue_name: str, by: Actor, now: dt.datetime) -> int | None:
+def fetch_ahead(*, queue_name: str, here: int | None = None, by: Actor, now: dt.datetime) -> int | None:
     """The item that `claim_next` would give after the one at hand, before its turn; None where there is none.
 
     It takes no place: for `AHEAD` others get another item first, and this one where there is no other. A repeat
-    gives the same item with a new end. Two statements.
+    gives the same item with a new end. What the reviewer has or had on the desk is not fetched: its claim stays what
+    it is, under a live lease or not. Two statements.
+
+    Args:
+        queue_name: a queue of the actor's project.
+        here: the item at hand.
+        by: the reviewer.
+        now: when.
 
     Raises:
         Missing: there is no such queue.
     """
     with transaction.atomic():
         queue = _queue_for(queue_name, by)
-        row = _row(_FETCH_AHEAD, {**_asking(queue, by, now), "token": uuid.uuid4(), "until": now + AHEAD})
+        values = {**_asking(queue, by, now), "here": here or 0, "token": uuid.uuid4(), "until": now + AHEAD}
+        row = _row(_FETCH_AHEAD, values)
     return None if row is None else int(row[0])
 
 
@@ -229,10 +236,10 @@ def skip(*, item_id: int, reason: str, by: Actor, now: dt.datetime) -> Skip:
         known = item.skips.filter(reviewer=by.identity).first()
         if known is not None:
             return known
-        if item.state != Item.State.OPEN:
-            raise NotOpen(item.state)
         if item.reviews.standing().filter(reviewer=by.identity).exists():
             raise AlreadyReviewed
+        if item.state != Item.State.OPEN:
+            raise NotOpen(item.state)
         item.claims.filter(reviewer=by.identity).delete()
         Draft.objects.filter(item=item, reviewer=by.identity).delete()
         return Skip.objects.create(item=item, reviewer=by.identity, reason=reason, at=now)
@@ -255,6 +262,9 @@ def release(*, item_id: int, by: Actor) -> Item:
 def _open_item(item_id: int, by: Actor) -> Item:
     item = adjudication.lock(item_id=item_id, by=by)
     if item.state != Item.State.OPEN:
+        # The state tells what others said: not to somebody who may still take the own review back.
+        if item.reviews.standing().filter(reviewer=by.identity).exists():
+            raise AlreadyReviewed
         raise NotOpen(item.state)
     return item
 
@@ -348,15 +358,15 @@ _FETCH_AHEAD = f"""
     WITH {_BOOKMARK}, held AS (
         SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
         WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s AND c.is_ahead
-          AND i.queue_id = %(queue)s AND {_NEEDS_ONE_MORE}
+          AND i.queue_id = %(queue)s AND i.id <> %(here)s AND {_NEEDS_ONE_MORE}
         ORDER BY i.id LIMIT 1
     ), free AS (
         SELECT i.id, {_OTHERS_FETCHED_IT} AS is_fetched
         FROM ({_UNDONE}) AS undone JOIN reviews_item i ON i.id = undone.id
-        WHERE NOT EXISTS (SELECT FROM held) AND {_NEEDS_ONE_MORE}
+        WHERE NOT EXISTS (SELECT FROM held) AND i.id <> %(here)s AND {_NEEDS_ONE_MORE}
           AND NOT EXISTS (
               SELECT FROM reviews_claim c
-              WHERE c.item_id = i.id AND c.reviewer = %(reviewer)s AND c.lease_until > %(now)s
+              WHERE c.item_id = i.id AND c.reviewer = %(reviewer)s AND NOT c.is_ahead
           )
         ORDER BY undone.id LIMIT 20
     ), picked AS (
@@ -364,7 +374,8 @@ _FETCH_AHEAD = f"""
     )
     INSERT INTO reviews_claim (item_id, reviewer, token, lease_until, is_ahead)
     SELECT id, %(reviewer)s, %(token)s, %(until)s, TRUE FROM picked
-    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until, is_ahead = TRUE
+    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until
+        WHERE reviews_claim.is_ahead
     RETURNING item_id
 """  # noqa: S608  # constants
 

@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from django.db import connection
+from django.db import connection, transaction
 
 from core.problems import FieldError, Invalid, Missing
 from projects.access import Actor
-from reviews.models import Draft
+from reviews.models import Draft, Item
 from reviews.questions import LONGEST_TEXT
 
 MOST_BYTES = 1_000_000
@@ -31,19 +31,16 @@ class Typed:
 
 # A draft that arrives after its review was handed in is late and changes nothing.
 _SAVE = """
-    WITH reviewed AS (
+    INSERT INTO reviews_draft (item_id, reviewer, answers, correction, comment, tags, saved_at)
+    SELECT %(item)s, %(reviewer)s, %(answers)s, %(correction)s, %(comment)s, %(tags)s, %(now)s
+    WHERE NOT EXISTS (
         SELECT FROM reviews_review
         WHERE item_id = %(item)s AND reviewer = %(reviewer)s AND withdrawn_at IS NULL
-    ), saved AS (
-        INSERT INTO reviews_draft (item_id, reviewer, answers, correction, comment, tags, saved_at)
-        SELECT i.id, %(reviewer)s, %(answers)s, %(correction)s, %(comment)s, %(tags)s, %(now)s
-        FROM reviews_item i WHERE i.id = %(item)s AND i.project_id = %(project)s AND NOT EXISTS (SELECT FROM reviewed)
-        ON CONFLICT (item_id, reviewer) DO UPDATE SET
-            answers = EXCLUDED.answers, correction = EXCLUDED.correction, comment = EXCLUDED.comment,
-            tags = EXCLUDED.tags, saved_at = EXCLUDED.saved_at
-        RETURNING 1
     )
-    SELECT EXISTS (SELECT FROM saved), EXISTS (SELECT FROM reviewed)
+    ON CONFLICT (item_id, reviewer) DO UPDATE SET
+        answers = EXCLUDED.answers, correction = EXCLUDED.correction, comment = EXCLUDED.comment,
+        tags = EXCLUDED.tags, saved_at = EXCLUDED.saved_at
+    RETURNING id
 """
 
 
@@ -51,7 +48,7 @@ def save_draft(*, item_id: int, typed: Typed, by: Actor, now: dt.datetime) -> bo
     """The item's draft of this reviewer is what was typed; False where the reviewer handed it in already.
 
     Nobody needs a lease for it: text is kept even where the item has gone to somebody else. The last draft counts, a
-    repeat changes nothing. One statement.
+    repeat changes nothing. Two statements.
 
     Raises:
         Missing: no such item in the project.
@@ -66,18 +63,27 @@ def save_draft(*, item_id: int, typed: Typed, by: Actor, now: dt.datetime) -> bo
         raise Invalid(FieldError("answers", f"have {len(answers)} bytes; at most {MOST_BYTES} are kept"))
     values = {
         "item": item_id,
-        "project": by.project.pk,
         "reviewer": by.identity,
         "answers": answers,
         "now": now,
         **said,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_SAVE, values)
-        is_saved, is_reviewed = cursor.fetchone()
-    if not is_saved and not is_reviewed:
+    with transaction.atomic():
+        _wait_for(item_id, by)
+        with connection.cursor() as cursor:
+            cursor.execute(_SAVE, values)
+            return cursor.fetchone() is not None
+
+
+def _wait_for(item_id: int, by: Actor) -> None:
+    """Nobody hands the item in until the transaction ends, and what was being handed in is.
+
+    Statements after this one see the review that they waited for; a single statement that saves would not. Drafts do
+    not wait for each other.
+    """
+    shared = "SELECT id FROM reviews_item WHERE id = %s AND project_id = %s FOR SHARE"
+    if not list(Item.objects.raw(shared, [item_id, by.project.pk])):
         raise Missing("item")
-    return bool(is_saved)
 
 
 def draft_of_review(*, item_id: int, typed: Typed, by: Actor, now: dt.datetime) -> Draft:

@@ -1,4 +1,4 @@
-"""Withdrawals: a reviewer takes back the last review, as long as nothing was built on it."""
+"""Withdrawals: a reviewer takes back a review, as long as nothing was built on it."""
 
 import datetime as dt
 import uuid
@@ -12,8 +12,7 @@ from core.problems import Conflict, Missing
 from ledger import handovers
 from projects.access import Actor
 from projects.services import audit
-from reviews import locks
-from reviews.models import Bookmark, Claim, Item, Queue, Review, Verdict
+from reviews.models import Bookmark, Claim, Item, Review, Verdict
 from reviews.services import adjudication, drafts
 from reviews.services.drafts import Typed
 
@@ -22,58 +21,67 @@ LONGEST = dt.timedelta(minutes=10)
 
 
 class NothingToTakeBack(Conflict):
-    """No review of this person stands in the queue, or it is too old."""
+    """This person has handed in nothing about the item."""
 
-    def __init__(self) -> None:
+    def __init__(self, item_id: int) -> None:
+        super().__init__(f"You handed in nothing about item {item_id:,} that could be taken back.")
+
+
+class TooLate(Conflict):
+    """The review is older than `LONGEST`."""
+
+    def __init__(self, review: Review) -> None:
         minutes = int(LONGEST.total_seconds() // 60)
-        super().__init__(f"You handed in nothing here in the last {minutes} minutes that could be taken back.")
+        super().__init__(
+            f"Your review of item {review.item_id:,} was not handed in in the last {minutes} minutes; "
+            "it can no longer be taken back."
+        )
 
 
 class BuiltUpon(Conflict):
     """Something rests on what the review settled."""
 
 
-def withdraw_last(*, queue_name: str, by: Actor, now: dt.datetime) -> Item:
-    """The reviewer's last review of the queue is taken back: the item is open and on the desk, the answers a draft.
+def withdraw(*, queue_name: str, item_id: int, by: Actor, now: dt.datetime) -> Item:
+    """The reviewer's review of this item is taken back: the item is open and on the desk, the answers a draft.
 
     The review stays as history. A verdict that it settled by agreement is replaced by none until enough people have
-    spoken again; the part of the item's group stays what it is. What is handed in next is another attempt.
+    spoken again; the part of the item's group stays what it is. What is handed in next is another attempt. It is this
+    item whatever was handed in since, and a repeat changes nothing.
 
     Raises:
-        Missing: there is no such queue.
-        NothingToTakeBack: there is no such review, or it is older than `LONGEST`.
-        BuiltUpon: an adjudicator has settled the item, or its verdict is in a golden set or a context by now.
+        Missing: no such item in a queue of this name.
+        NothingToTakeBack: the reviewer has handed in nothing about it.
+        TooLate: the review is older than `LONGEST`.
+        BuiltUpon: an adjudicator has settled the item, its verdict is in a golden set or a context by now, or it is
+            disputed and the reviewer one of those who read all reviews to settle it.
     """
     with transaction.atomic():
-        queue = _queue_for(queue_name, by)
-        review = _last_of(queue, by, since=now - LONGEST)
-        item = adjudication.lock(item_id=review.item_id, by=by)
+        item = adjudication.lock(item_id=item_id, by=by)
+        if item.queue.name != queue_name:
+            raise Missing("item")
+        review = _review_of(item, by)
+        if review.withdrawn_at is not None:
+            return item
+        if review.at <= now - LONGEST:
+            raise TooLate(review)
+        if item.state == Item.State.DISPUTED and adjudication.may_adjudicate(item.queue, by):
+            raise BuiltUpon("You may settle this dispute, so you can read what the others said; settle it instead.")
         verdict = item.verdicts.standing().select_for_update().first()
         if verdict is not None:
             _check(verdict)
-        # Under the item's lock: whoever came first with the same wish has done it.
-        if not Review.objects.standing().filter(pk=review.pk).update(withdrawn_at=now):
-            raise NothingToTakeBack
+        Review.objects.filter(pk=review.pk).update(withdrawn_at=now)
         _open_again(item, verdict, now)
         _put_on_desk(item, review, by, now)
         audit.record(by=by, verb="review.withdraw", subject=_subject(item), now=now, before=_as_dict(review, verdict))
     return item
 
 
-def _queue_for(name: str, by: Actor) -> Queue:
-    """The queue; requests of the same person about it wait for each other."""
-    lock = locks.held("reviews.desk", by.project.pk, name, by.identity)
-    queue = Queue.objects.of(by.project.pk).annotate(lock=lock).filter(name=name).first()
-    if queue is None:
-        raise Missing("queue")
-    return queue
-
-
-def _last_of(queue: Queue, by: Actor, *, since: dt.datetime) -> Review:
-    mine = Review.objects.standing().filter(item__queue=queue, reviewer=by.identity, at__gt=since)
-    review = mine.select_related("item__rubric").order_by("-at", "-pk").first()
+def _review_of(item: Item, by: Actor) -> Review:
+    """The reviewer's latest: the one that stands, if one does."""
+    review = item.reviews.filter(reviewer=by.identity).order_by("-attempt").first()
     if review is None:
-        raise NothingToTakeBack
+        raise NothingToTakeBack(item.pk)
     return review
 
 

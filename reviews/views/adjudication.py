@@ -13,7 +13,7 @@ from core.problems import FieldError, Invalid, Problem
 from projects.access import Actor, Scope
 from projects.pages import PageRequest, page
 from reviews import consensus, forms, queries, readings
-from reviews.models import Queue, Review
+from reviews.models import Item, Queue, Review
 from reviews.queries import Dispute
 from reviews.questions import LONGEST_TEXT, Opinion, Question
 from reviews.services import adjudication
@@ -56,11 +56,11 @@ def adjudicate(request: PageRequest, name: str) -> HttpResponse:
 
 def _settle(request: PageRequest, queue: Queue) -> HttpResponse:
     item_id = _number(request.POST.get("item", ""))
-    found = queries.dispute(queue, after=item_id - 1)
-    if found is None or found.task.item.pk != item_id:
-        return _settled_meanwhile(request, queue)
     if not adjudication.may_adjudicate(queue, request.actor):
         raise NotAnAdjudicator
+    found = queries.disputed_once(queue, item_id)
+    if found is None:
+        return _settled_meanwhile(request, queue, None)
     try:
         rationale = _rationale(request.POST)
         adjudication.adjudicate(
@@ -73,8 +73,10 @@ def _settle(request: PageRequest, queue: Queue) -> HttpResponse:
             only_disputed=True,
         )
     except NotDisputed:
-        return _settled_meanwhile(request, queue)
+        return _settled_meanwhile(request, queue, found)
     except Invalid as problem:
+        if found.task.item.state != Item.State.DISPUTED:
+            return _settled_meanwhile(request, queue, found)
         return _shown(request, queue, found, problem)
     messages.success(request, f"Item {item_id} is settled.")
     return HttpResponseRedirect(_url(request, queue, after=item_id if found.following else 0))
@@ -171,10 +173,28 @@ def _skip(request: PageRequest, queue: Queue, found: Dispute) -> str:
     return _url(request, queue, after=found.task.item.pk if found.following else 0)
 
 
-def _settled_meanwhile(request: PageRequest, queue: Queue) -> HttpResponse:
-    """Somebody was faster: said so, with what was typed to keep, and the way on."""
-    context = {"queue": queue, "found": None, "is_late": True, "rationale": request.POST.get("rationale", "")}
+def _settled_meanwhile(request: PageRequest, queue: Queue, late: Dispute | None) -> HttpResponse:
+    """The item is no dispute any more: said so, with all that was typed to keep, and the way on.
+
+    No review is shown: the item may be open again, and whoever reads this one of those who judge it.
+    """
+    context = {
+        "queue": queue,
+        "found": None,
+        "is_late": True,
+        "is_open": late is not None and late.task.item.state == Item.State.OPEN,
+        "kept": _kept(late, request.POST),
+    }
     return render(request, "reviews/adjudicate.html", context, status=409)
+
+
+def _kept(late: Dispute | None, sent: QueryDict) -> list[tuple[str, str]]:
+    """All that was typed, each with what it answered: questions, the correction, the rationale."""
+    asked = [] if late is None else [one for one in late.task.rubric.questions if one["type"] != "correction"]
+    typed = [(one["text"] or one["key"], ", ".join(sent.getlist(f"answer-{one['key']}"))) for one in asked]
+    typed += [("Your own correction", sent.get("own_correction", ""))]
+    typed += [("Why this holds", sent.get("rationale", ""))]
+    return [(words, text) for words, text in typed if text.strip()]
 
 
 def _not_yours(request: PageRequest, queue: Queue) -> HttpResponse:

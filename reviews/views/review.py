@@ -1,5 +1,6 @@
 """The reviewer's pages: which queues wait, and one item at a time until none is left."""
 
+import contextlib
 import datetime as dt
 import urllib.parse
 import uuid
@@ -27,9 +28,16 @@ LONGEST_REASON = 2_000
 
 @page(GET=Scope.REVIEW)
 def review_home(request: PageRequest) -> HttpResponse:
-    """`review/`: the queues that wait for me, what I have done today, and the way in."""
+    """`review/?here=`: the queues that wait for me, what I have done today, and the way in.
+
+    For htmx the queues alone, as the menu beside an item of the queue `here`.
+    """
     now = clock.now()
     queues = desk_queries.waiting(request.actor, now=now, today=_today(now))
+    if request.htmx:
+        return render(
+            request, "reviews/review_item.html#queues", {"queues": queues, "here": request.GET.get("here", "")}
+        )
     emptied = request.GET.get("emptied", "")
     context = {
         "queues": queues,
@@ -44,7 +52,12 @@ def review_home(request: PageRequest) -> HttpResponse:
 
 @page(POST=Scope.REVIEW)
 def review_next(request: PageRequest, queue: str) -> HttpResponse:
-    """`review/<queue>/next/`: the item that is mine now."""
+    """`review/<queue>/next/`: the item that is mine now; what was typed about the item `from` is kept."""
+    left = _number(request.POST.get("from", ""))
+    if left is not None:
+        refused = _keep(request, desk_queries.desk(queue_name=queue, item_id=left, by=request.actor, now=clock.now()))
+        if refused is not None:
+            return refused
     return redirect(_following(request, queue))
 
 
@@ -68,7 +81,8 @@ def review_submit(request: PageRequest, queue: str, item: int) -> HttpResponse:
             raise
         # The words stand on the page and are kept besides, so that closing it loses nothing.
         if typed.says_something and desk.review is None:
-            drafts.save_draft(item_id=item, typed=_fitting(typed), by=request.actor, now=clock.now())
+            with contextlib.suppress(Invalid):
+                drafts.save_draft(item_id=item, typed=_fitting(typed), by=request.actor, now=clock.now())
         desk = desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
         return _page(request, desk, typed, problem)
     following = _following(request, queue, after=item)
@@ -94,7 +108,10 @@ def review_skip(request: PageRequest, queue: str, item: int) -> HttpResponse:
 @page(POST=Scope.REVIEW)
 def review_release(request: PageRequest, queue: str, item: int) -> HttpResponse:
     """`…/release/`: put the item back; what was typed stays a draft."""
-    desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
+    desk = desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
+    refused = _keep(request, desk)
+    if refused is not None:
+        return refused
     assignment.release(item_id=item, by=request.actor)
     messages.success(request, f"Item {item:,} is back in the queue. What you typed about it is kept for you.")
     return redirect("reviews:review-home", request.actor.project.slug)
@@ -102,8 +119,11 @@ def review_release(request: PageRequest, queue: str, item: int) -> HttpResponse:
 
 @page(POST=Scope.REVIEW)
 def review_take(request: PageRequest, queue: str, item: int) -> HttpResponse:
-    """`…/take/`: this item is on my desk, where it has a place for me."""
-    desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
+    """`…/take/`: this item is on my desk, where it has a place for me; what was typed stays a draft."""
+    desk = desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
+    refused = _keep(request, desk)
+    if refused is not None:
+        return refused
     try:
         assignment.claim_item(item_id=item, by=request.actor, now=clock.now())
     except Conflict as problem:
@@ -113,11 +133,14 @@ def review_take(request: PageRequest, queue: str, item: int) -> HttpResponse:
 
 @page(POST=Scope.REVIEW)
 def review_draft(request: PageRequest, queue: str, item: int) -> HttpResponse:
-    """`…/draft/`: what was typed is kept."""
+    """`…/draft/`: what was typed is kept; what is refused stays on the page as it was typed."""
     now = clock.now()
     desk = desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=now)
     typed = answersheet.typed_of(desk.task.rubric.questions, request.POST)
-    is_saved = drafts.save_draft(item_id=item, typed=typed, by=request.actor, now=now)
+    try:
+        is_saved = drafts.save_draft(item_id=item, typed=typed, by=request.actor, now=now)
+    except Invalid as problem:
+        return _page(request, desk, typed, problem, is_draft=True)
     if not request.htmx:
         return _to_item(request, queue, item)
     context = {
@@ -144,10 +167,10 @@ def review_heartbeat(request: PageRequest, queue: str, item: int) -> HttpRespons
 def review_ahead(request: PageRequest, queue: str) -> HttpResponse:
     """`review/<queue>/ahead/`: the item after this one, shown before its turn; 204 where there is none, or no other.
 
-    `have` is the item that the page holds already.
+    `here` is the item on the page, `have` the one that it holds already.
     """
-    now = clock.now()
-    found = assignment.fetch_ahead(queue_name=queue, by=request.actor, now=now)
+    now, here = clock.now(), _number(request.POST.get("here", ""))
+    found = assignment.fetch_ahead(queue_name=queue, here=here, by=request.actor, now=now)
     if found is None or request.POST.get("have") == str(found):
         return HttpResponse(status=204, headers={"Ratchet-Item": str(found or "")})
     desk = desk_queries.desk(queue_name=queue, item_id=found, by=request.actor, now=now)
@@ -159,15 +182,18 @@ def review_ahead(request: PageRequest, queue: str) -> HttpResponse:
 
 @page(POST=Scope.REVIEW)
 def review_undo(request: PageRequest, queue: str) -> HttpResponse:
-    """`review/<queue>/undo/`: back to my last submission, as long as nothing was built on it."""
-    try:
-        item = withdrawals.withdraw_last(queue_name=queue, by=request.actor, now=clock.now())
-    except Conflict as problem:
-        here = request.POST.get("here", "")
-        if here.isascii() and here.isdigit() and len(here) < 19:
-            return _told(request, queue, int(here), problem)
-        messages.warning(request, problem.detail)
+    """`review/<queue>/undo/`: back to what I submitted about `item`, as long as nothing was built on it.
+
+    What cannot be taken back is said on the page of the item `here`.
+    """
+    number, here = _number(request.POST.get("item", "")), _number(request.POST.get("here", ""))
+    if number is None:
+        messages.warning(request, "Say which item you want back: open it from the list of what you have done.")
         return redirect("reviews:review-home", request.actor.project.slug)
+    try:
+        item = withdrawals.withdraw(queue_name=queue, item_id=number, by=request.actor, now=clock.now())
+    except Conflict as problem:
+        return _told(request, queue, number if here is None else here, problem)
     messages.info(request, f"Item {item.pk:,} is yours again, as you had answered it. Nothing counts until you submit.")
     return _to_item(request, queue, item.pk)
 
@@ -193,6 +219,24 @@ def _hand_in(request: PageRequest, desk: Desk, typed: Typed) -> None:
         by=request.actor,
         now=clock.now(),
     )
+
+
+def _keep(request: PageRequest, desk: Desk) -> HttpResponse | None:
+    """The form that came along is the draft; what does not fit comes back as the page to be shown instead."""
+    if "rubric_version" not in request.POST:
+        return None
+    typed = answersheet.typed_of(desk.task.rubric.questions, request.POST)
+    if not typed.says_something and desk.draft is None:
+        return None
+    try:
+        drafts.save_draft(item_id=desk.task.item.pk, typed=typed, by=request.actor, now=clock.now())
+    except Invalid as problem:
+        return _page(request, desk, typed, problem, is_draft=True)
+    return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _uuid(text: str) -> uuid.UUID:
@@ -236,11 +280,16 @@ def _moved(request: PageRequest, queue: str, item: int, following: str) -> HttpR
     return answer
 
 
-def _page(request: PageRequest, desk: Desk, typed: Typed, problem: Problem | None = None) -> HttpResponse:
-    """The whole page, or for the script the part about the item; its status is the problem's."""
+def _page(
+    request: PageRequest, desk: Desk, typed: Typed, problem: Problem | None = None, *, is_draft: bool = False
+) -> HttpResponse:
+    """The whole page, or for the script the part about the item; its status is the problem's.
+
+    The problem is that of handing in, or of keeping a draft.
+    """
     now = clock.now()
     status = 200 if problem is None else 422 if isinstance(problem, Invalid) else problem.status
-    context = _work(request, desk, typed, problem)
+    context = {**_work(request, desk, typed, problem), "is_draft": is_draft}
     if request.htmx and problem is not None:
         return render(request, "reviews/review_item.html#work", context, status=status)
     after = request.GET.get("after", "")

@@ -41,7 +41,6 @@ NOTE_WHEN_PAINTED = """() => {
         look();
     }, { capture: true });
 }"""
-HAS_FETCHED = """n => performance.getEntriesByType("resource").filter(one => one.name.endsWith("/ahead/")).length > n"""
 
 
 @pytest.fixture
@@ -81,9 +80,8 @@ def at_item(page: Page, words: str) -> Page:
 
 
 def ready(page: Page) -> None:
-    """The script has fetched the item that comes next."""
-    page.wait_for_function(HAS_FETCHED, arg=0)
-    page.wait_for_timeout(150)
+    """The script has fetched the item that comes after the one on the page, or knows that there is none."""
+    page.locator("#desk[data-ahead-ready]").wait_for()
 
 
 def saved(page: Page) -> None:
@@ -184,8 +182,7 @@ def test_the_next_item_is_there_at_once(
     page.evaluate(NOTE_WHEN_PAINTED)
     for number in range(7):
         at_item(page, f"number {number}")
-        page.wait_for_function(HAS_FETCHED, arg=number)
-        page.wait_for_timeout(200)
+        ready(page)
         page.keyboard.press("1")
         page.keyboard.press("Control+Enter")
         page.wait_for_function("n => window.painted.length > n", arg=number)
@@ -303,6 +300,82 @@ def test_a_server_that_is_gone_takes_no_word_with_it(
     page.keyboard.press("Control+Enter")
     n_reviews(1)
     assert Review.objects.get().comment == "a long thought"
+
+
+def test_a_draft_that_is_refused_says_why_and_is_not_sent_again(
+    sign_in: SignIn, reviewer: User, queue: Queue, watch: Watch
+) -> None:
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    sent: list[int] = []
+    page.on("response", lambda answer: sent.append(answer.status) if answer.url.endswith("/draft/") else None)
+    page.clock.install()
+    page.locator("textarea[name=correction]").fill("x" * 100_001)
+    page.clock.run_for(1_000)
+    expect(page.locator(".notes")).to_contain_text("Your correction: has 100001 characters")
+    expect(page.locator(".notes")).not_to_contain_text("cannot be reached")
+    page.clock.run_for(20_000)
+    page.locator("textarea[name=correction]").fill("short")
+    page.clock.run_for(1_000)
+    saved(page)
+    expect(page.locator(".notes")).to_have_text("")
+    assert sent == [422, 200]
+    assert Draft.objects.get().correction == "short"
+
+
+def test_what_was_typed_into_a_question_stays_while_it_is_not_asked(
+    sign_in: SignIn, reviewer: User, queue: Queue
+) -> None:
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    page.keyboard.press("2")
+    page.locator("textarea[name='answer-why']").fill("It says 45.")
+    page.get_by_role("radio", name="Yes").check(force=True)
+    expect(page.locator("textarea[name='answer-why']")).to_be_hidden()
+    with page.expect_response(re.compile("/draft/$")):
+        page.locator("textarea[name=comment]").fill("hm")
+    saved(page)
+    assert Draft.objects.get().answers == {"correct": ["yes"], "why": ["It says 45."]}
+    page.reload()
+    ready(page)
+    page.get_by_role("radio", name="No", exact=True).check(force=True)
+    expect(page.locator("textarea[name='answer-why']")).to_have_value("It says 45.")
+    page.get_by_role("radio", name="Yes").check(force=True)
+    page.keyboard.press("Control+Enter")
+    at_item(page, "number 1")
+    n_reviews(1)
+    assert Review.objects.get().answers == {"correct": "yes"}
+
+
+def test_a_tab_left_alone_fetches_nothing_ahead(sign_in: SignIn, reviewer: User, queue: Queue) -> None:
+    page = begin(sign_in(reviewer), queue)
+    page.clock.install()
+    page.reload()
+    ready(page)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or "") if "/ahead/" in request.url else None)
+    page.clock.run_for(80_000)
+    assert len(sent) == 1
+    assert str(Item.objects.earliest("pk").pk) in sent[0]
+    page.clock.run_for(600_000)
+    assert len(sent) <= 2
+
+
+def test_the_menu_counts_the_other_queues_once_it_is_opened(
+    sign_in: SignIn, reviewer: User, queue: Queue, project: Project
+) -> None:
+    other = desk.a_queue(project)
+    desk.filled(other, "Question number 7?")
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    page.keyboard.press("1")
+    page.keyboard.press("Control+Enter")
+    at_item(page, "number 1")
+    n_reviews(1)
+    expect(page.locator(".toast.handed-in")).to_contain_text("submitted")
+    page.locator(".rail summary").click()
+    page.locator(".rail .menu-list").get_by_role("button", name=f"{other.name} 1").click()
+    at_item(page, "number 7")
 
 
 def test_answers_that_are_refused_come_back_with_the_reason(sign_in: SignIn, reviewer: User, queue: Queue) -> None:

@@ -138,6 +138,7 @@ PAGES = {
     ("POST", "{project}/runs/{run}/resume/"): "evaluate",
     ("POST", "{project}/runs/{run}/cancel/"): "evaluate",
     ("GET", "{project}/runs/{a}/compare/{b}/"): "read",
+    ("POST", "{project}/runs/{a}/compare/{b}/"): "evaluate",
     ("GET", "{project}/tryouts/{tryout}/"): "evaluate",
     ("GET", "{project}/golden-sets/"): "read",
     ("POST", "{project}/golden-sets/"): "evaluate",

@@ -20,6 +20,7 @@ from outputs import queries
 from outputs.models import Feedback, Output, OutputBody
 from outputs.services import search
 from projects.models import Project, Role, User
+from reviews import readings
 from reviews.models import Item, ItemOutput, Match, Review, SamplingRule
 from tests import factories
 
@@ -356,6 +357,7 @@ class TestOutputDetail:
             comment="a telling remark",
             at=clock.now(),
         )
+        client.force_login(factories.a_member(project, Role.MANAGER))
         page = client.get(detail_url(output)).content.decode()
         assert "1 review of 2, hidden until settled" in page
         assert "a telling remark" not in page
@@ -365,6 +367,65 @@ class TestOutputDetail:
         page = client.get(detail_url(output)).content.decode()
         assert "a telling remark" in page
         assert "hidden until settled" not in page
+
+    @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["page", "side"])
+    def test_hides_what_was_found_from_whoever_still_judges(
+        self, client: Client, project: Project, engineer: User, headers: dict[str, str]
+    ) -> None:
+        verdict = factories.a_verdict(
+            factories.a_prompt(project), text="Where?", said="old", correction="elsewhere-said"
+        )
+        output = verdict.item.item_outputs.get().output
+        said_about(output, "thumb", value=-1, comment="thumb-said")
+        said_about(output, "score", name="grounded", value=0.25, comment="score-said")
+        queue = factories.a_queue(project, "second-look")
+        item = Item.objects.create(project=project, queue=queue, rubric=queue.rubric, subject_key=str(output.pk))
+        ItemOutput.objects.create(item=item, output=output)
+        Review.objects.create(
+            item=verdict.item, reviewer="user:1", claim_token="0" * 32, answers={}, comment="other-said", at=clock.now()
+        )
+        found = (
+            "thumb-said",
+            "score-said",
+            "grounded",
+            reverse("desk:verdict-detail", args=[project.slug, verdict.pk]),
+        )
+        page = client.get(detail_url(output), headers=headers).content.decode()
+        for words in (*found, "elsewhere-said", "other-said", "Verdict: quality"):
+            assert words not in page
+        assert "hidden until you have judged it" in page
+        assert reverse("reviews:review-item", args=[project.slug, "second-look", item.pk]) in page
+        for stays in ("old", output.external_id):
+            assert stays in page
+        Review.objects.create(
+            item=item, reviewer=f"user:{engineer.pk}", claim_token="1" * 32, answers={}, at=clock.now()
+        )
+        page = client.get(detail_url(output), headers=headers).content.decode()
+        assert "hidden until you have judged it" not in page
+        for words in found:
+            assert words in page
+
+    def test_hides_nothing_from_whoever_never_judges(self, client: Client, project: Project) -> None:
+        output = stored(project, "o")
+        said_about(output, "thumb", value=-1, comment="thumb-said")
+        queue = factories.a_queue(project)
+        item = Item.objects.create(project=project, queue=queue, rubric=queue.rubric, subject_key=str(output.pk))
+        ItemOutput.objects.create(item=item, output=output)
+        client.force_login(factories.a_member(project, Role.MANAGER))
+        assert "thumb-said" in client.get(detail_url(output)).content.decode()
+
+    def test_reads_what_was_retrieved_as_the_reviewers_page_does(self, client: Client, project: Project) -> None:
+        metadata = {"knowledge": [{"name": "From knowledge", "document": "k-text"}], "retrieval": "r-text"}
+        sent = [{"role": "user", "content": [{"url": "an-image"}]}]
+        output = stored(project, "o", body={"input": sent, "output": {"a": 1}, "metadata": metadata})
+        found = client.get(detail_url(output)).context["found"]
+        assert {(one.title, one.text) for one in found.context} == {
+            ("From knowledge", "k-text"),
+            ("Passage 1", "r-text"),
+        }
+        assert found.context == readings.passages_of(metadata)
+        assert found.asked == readings.thread_of(sent)
+        assert "an-image" in client.get(detail_url(output)).content.decode()
 
     def test_leads_to_the_verdict_and_shows_the_correction(self, client: Client, project: Project) -> None:
         verdict = factories.a_verdict(factories.a_prompt(project), text="Where?", said="old", correction="new")

@@ -15,7 +15,7 @@ from ledger.models import Heartbeat
 from projects.models import Project, Role, User
 from projects.queries import projects_of
 from prompts.models import Label
-from reviews.models import Claim, Item, Review, Skip
+from reviews.models import Bookmark, Claim, Item, Review, Skip
 from tests import factories
 from tests.conventions.world import a_world
 
@@ -65,7 +65,7 @@ class TestHome:
             for _ in range(3):
                 an_item(other)
         client = signed_in(mara)
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             client.get("/")
 
     def test_tells_somebody_without_a_project_whom_to_ask(self) -> None:
@@ -75,7 +75,7 @@ class TestHome:
 
 
 class TestWaits:
-    def test_counts_items_that_i_may_take(self, project: Project) -> None:
+    def test_counts_open_items_that_i_have_not_done_as_the_review_page_does(self, project: Project) -> None:
         mara = factories.a_member(project, Role.REVIEWER)
         me, now = f"user:{mara.pk}", clock.now()
         later = now + dt.timedelta(minutes=5)
@@ -90,8 +90,20 @@ class TestWaits:
         Claim.objects.create(item=mine, reviewer=me, token=token + "3", lease_until=later)
         ahead = an_item(project)
         Claim.objects.create(item=ahead, reviewer="user:0", token=token + "4", lease_until=later, is_ahead=True)
-        assert waits_for(mara, project).reviews == 3
+        assert waits_for(mara, project).reviews == 4
+        (queue,) = signed_in(mara).get(f"/{project.slug}/review/").context["queues"]
+        assert queue.n_waiting == 4
+        said = signed_in(mara).get(f"/{project.slug}/waiting/").context["lines"]
+        assert [line.words for line in said] == ["4 to review in support"]
         assert waits_for(factories.a_member(project, Role.MANAGER), project).reviews == 0
+
+    def test_counts_from_the_bookmark_on_as_the_review_page_does(self, project: Project) -> None:
+        mara, now = factories.a_member(project, Role.REVIEWER), clock.now()
+        passed, _ = an_item(project), an_item(project)
+        mark = Bookmark.objects.create(queue=passed.queue, reviewer=f"user:{mara.pk}", floor=passed.pk, searched_at=now)
+        assert waits_for(mara, project).reviews == 1
+        Bookmark.objects.filter(pk=mark.pk).update(searched_at=now - dt.timedelta(hours=1))
+        assert waits_for(mara, project).reviews == 2
 
     def test_counts_disputes_for_those_who_have_the_last_word(self, project: Project) -> None:
         named, other = factories.a_member(project, Role.REVIEWER), factories.a_member(project, Role.REVIEWER)
@@ -173,6 +185,7 @@ class TestWaiting:
         found = [line.does for line in page.context["lines"]]
         assert found == ["Review", "Decide", "Look"]
         assert all(line.url for line in page.context["lines"])
+        assert "whether it is evidence" in page.context["lines"][2].why
 
     def test_gives_htmx_the_numbers_for_the_bar(self, project: Project) -> None:
         an_item(project)
@@ -192,7 +205,7 @@ class TestWaiting:
         for _ in range(9):
             an_item(project)
         client = signed_in(factories.a_member(project, Role.ADMIN))
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(9):
             client.get(f"/{project.slug}/waiting/")
 
 
@@ -238,12 +251,12 @@ class TestProjectHome:
 
     def test_costs_the_same_for_many(self, project: Project, django_assert_num_queries: DjangoAssertNumQueries) -> None:
         client = signed_in(factories.a_member(project, Role.ADMIN))
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(10):
             client.get(f"/{project.slug}/")
         for _ in range(9):
             an_item(project)
             factories.an_output(project)
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(10):
             client.get(f"/{project.slug}/")
 
 

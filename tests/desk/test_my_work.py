@@ -13,7 +13,7 @@ from projects.access import Actor
 from projects.models import Project, Role
 from prompts.models import Label, Prompt
 from reviews.models import Item, Queue, Review, Verdict
-from reviews.services import adjudication
+from reviews.services import adjudication, withdrawals
 from tests import factories
 from tests.reviews import desk
 from tests.reviews.desk import NO, YES
@@ -41,6 +41,11 @@ def page(client: Client, me: Actor) -> Client:
     assert me.user is not None
     client.force_login(me.user)
     return client
+
+
+def final() -> dt.datetime:
+    """A moment from which nothing that was handed in until now can be taken back."""
+    return clock.now() + withdrawals.LONGEST
 
 
 def text(answer: Any) -> str:
@@ -72,7 +77,7 @@ class TestAgreement:
     ) -> None:
         judged(desk.a_queue(project), prompt, 1, (me, YES))
         assert Verdict.objects.exists()
-        assert work.work_of(me, now=clock.now()).agreement.value is None
+        assert work.work_of(me, now=final()).agreement.value is None
 
     def test_is_the_share_of_settled_items_with_its_interval(self, me: Actor, project: Project, prompt: Prompt) -> None:
         queue = desk.a_queue(project, overlap=2)
@@ -81,7 +86,8 @@ class TestAgreement:
             judged(queue, prompt, number, (me, YES), (other, YES))
         settled(judged(queue, prompt, 3, (me, YES), (other, NO)), NO)
         judged(queue, prompt, 4, (me, YES), (other, NO))
-        figure = work.work_of(me, now=clock.now()).agreement
+        assert work.work_of(me, now=clock.now()).agreement.value is None
+        figure = work.work_of(me, now=final()).agreement
         assert (figure.value, figure.n) == (0.75, 4)
         assert figure.low is not None
         assert figure.high is not None
@@ -92,7 +98,7 @@ class TestAgreement:
         self, me: Actor, project: Project, prompt: Prompt
     ) -> None:
         settled(judged(desk.a_queue(project), prompt, 1, (me, YES)), NO)
-        figure = work.work_of(me, now=clock.now()).agreement
+        figure = work.work_of(me, now=final()).agreement
         assert (figure.value, figure.n) == (0.0, 1)
 
 
@@ -154,8 +160,21 @@ class TestMyWork:
         judged(queue, prompt, 1, (me, YES), (other, YES))
         settled(judged(queue, prompt, 2, (me, YES), (other, NO)), NO)
         judged(queue, prompt, 3, (me, YES))
+        Review.objects.update(at=clock.now() - withdrawals.LONGEST)
         done = page.get(f"/{project.slug}/my-work/").context["work"].done
         assert [one.agrees for one in done] == [None, False, True]
+
+    def test_says_nothing_of_what_holds_while_the_review_can_be_taken_back(
+        self, client: Client, project: Project, prompt: Prompt
+    ) -> None:
+        engineer = factories.an_actor(project)
+        assert engineer.user is not None
+        client.force_login(engineer.user)
+        judged(desk.a_queue(project, overlap=2), prompt, 1, (engineer, YES), (desk.a_reviewer(project), YES))
+        answer = text(client.get(f"/{project.slug}/my-work/"))
+        assert "shown from" in answer
+        for word in ("the same", "otherwise", "not settled yet", f"verdict {Verdict.objects.get().pk}"):
+            assert word not in answer
 
     def test_leaves_out_what_others_said_and_what_was_taken_back(
         self, me: Actor, project: Project, prompt: Prompt

@@ -10,7 +10,7 @@ from improvement.models import Origin, Proposal
 from projects.models import Project, Role
 from prompts.models import Label, Prompt, RevisionContext
 from reviews.models import Item, Part, Queue, Review, Verdict
-from reviews.services import adjudication
+from reviews.services import adjudication, withdrawals
 from tests import factories
 from tests.reviews import desk
 from tests.reviews.desk import NO, YES
@@ -131,6 +131,34 @@ class TestVerdictDetail:
         )
         assert f"Verdict {second.pk} holds" in text(engineer.get(url_of(first)))
         assert "No." in text(engineer.get(url_of(second)))
+
+    def test_hides_reviews_and_the_verdicts_words_while_the_item_is_judged_anew(
+        self, engineer: Client, project: Project, prompt: Prompt
+    ) -> None:
+        rubric = desk.a_rubric(project, "", {"key": "fix", "type": "correction", "text": "Right"})
+        queue = desk.a_queue(project, rubric=rubric, overlap=2)
+        desk.filled(queue, "One?", prompt=prompt)
+        first, second = desk.a_reviewer(project), desk.a_reviewer(project)
+        for by in (first, second):
+            desk.reviewed(queue, by, NO, correction="delivery", comment="what one said")
+        verdict = Verdict.objects.get()
+        assert "what one said" in text(engineer.get(url_of(verdict)))
+        withdrawals.withdraw(queue_name=queue.name, item_id=verdict.item_id, by=second, now=clock.now())
+        page = text(engineer.get(url_of(verdict)))
+        for hidden in ("what one said", "delivery", "was wrong", "Quality 0"):
+            assert hidden not in page
+        assert "Reviews are hidden until the item is settled" in page
+        assert "the item is open again" in page
+
+    def test_hides_reviews_while_the_item_is_disputed(self, engineer: Client, project: Project, prompt: Prompt) -> None:
+        queue = desk.a_queue(project)
+        desk.filled(queue, "One?", prompt=prompt)
+        desk.reviewed(queue, desk.a_reviewer(project), YES, comment="what one said")
+        verdict = Verdict.objects.get()
+        Item.objects.update(state=Item.State.DISPUTED)
+        page = text(engineer.get(url_of(verdict)))
+        assert "what one said" not in page
+        assert "its adjudicators see them" in page
 
     def test_survives_texts_that_are_gone(self, engineer: Client, prompt: Prompt) -> None:
         verdict = factories.a_verdict(prompt, text="One?")

@@ -1,5 +1,7 @@
 """Two runs beside each other: the service, its task, the page and the API."""
 
+import html
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -145,8 +147,10 @@ class TestResult:
         gates.finish(other, gates.right)
         other.refresh_from_db()
         result = result_of(site, run, other)
-        assert (result["verdict"], result["scorers"]) == ("inconclusive", [])
+        assert result["verdict"] == "inconclusive"
         assert "share no case" in result["because"]
+        both = next(row for row in result["scorers"] if row["scorer"] == "exact_match")
+        assert (both["verdict"], both["difference"]["reason"]) == (None, "the two runs share no case")
 
 
 class TestTask:
@@ -192,7 +196,8 @@ class TestRunCompare:
     def test_says_that_it_is_worked_out_and_then_shows_it(self, site):
         run = a_candidate(site, gates.wrong_on("question 1"), baseline=gates.wrong_on(*questions(3, 4)))
         client = signed_in(site.by.project)
-        assert "are being compared" in words(client.get(self.page(run)))
+        assert client.post(self.page(run))["Location"] == self.page(run)
+        assert "Look again" in words(client.get(self.page(run)))
         tasks.compare(Comparison.objects.get().pk)
         said = words(client.get(self.page(run)))
         assert "It is open whether revision 2 is no worse than revision 1 by exact_match" in said
@@ -201,6 +206,66 @@ class TestRunCompare:
         assert "something else" in said
         better = words(client.get(self.page(run), {"show": "better"}))
         assert ("question 3" in better, "question 1<" in better) == (True, False)
+
+    def test_a_look_asks_nobody_and_shows_the_gate_that_is_stored(self, site, rung, django_capture_on_commit_callbacks):
+        run = a_candidate(site, gates.wrong_on("question 1"), baseline=gates.wrong_on(*questions(3, 4)))
+        client, before = signed_in(site.by.project), list(rung)
+        with django_capture_on_commit_callbacks(execute=True):
+            said = words(client.get(self.page(run)))
+        assert "It is open whether revision 2 is no worse than revision 1 by exact_match" in said
+        assert "Compare</button>" in said
+        assert (Comparison.objects.count(), rung) == (0, before)
+
+    def test_a_pair_that_nobody_asked_for_says_so(self, site):
+        first, second = a_candidate(site, text="One."), a_candidate(site, text="Two.")
+        assert "have not been compared" in words(signed_in(site.by.project).get(self.page(second, first)))
+
+    def test_a_manager_looks_and_asks_nobody(self, site):
+        run = a_candidate(site)
+        manager = signed_in(site.by.project, Role.MANAGER)
+        assert "an engineer can" in words(manager.get(self.page(run)))
+        assert manager.post(self.page(run)).status_code == 403
+        assert Comparison.objects.count() == 0
+
+    def test_one_that_failed_is_asked_for_again(self, site, monkeypatch):
+        run = a_candidate(site)
+        client = signed_in(site.by.project)
+        client.post(self.page(run))
+        with monkeypatch.context() as broken:
+            broken.setattr("evals.services.comparisons.result_of", lambda *runs: 1 / 0)
+            tasks.compare(Comparison.objects.get().pk)
+        assert "Compare again" in words(client.get(self.page(run)))
+        client.post(self.page(run))
+        found = Comparison.objects.get()
+        assert (found.state, found.attempts, found.error, found.finished_at) == ("waiting", 0, "", None)
+        tasks.compare(found.pk)
+        assert "Paired cases" in words(client.get(self.page(run)))
+
+    def test_without_any_verdict_it_lists_the_scorers_of_both_with_the_reason(self, site):
+        run = a_candidate(site)
+        other = exams.a_run(3, project=site.by.project, scorers=[gates.EXACT])
+        gates.finish(other, gates.right)
+        other.refresh_from_db()
+        result_of(site, run, other)
+        said = words(signed_in(site.by.project).get(self.page(run, other)))
+        assert "exact_match" in said
+        assert "undefined: the two runs share no case" in said
+
+    def test_an_invalid_run_is_shown_with_its_reason(self, site):
+        run = a_candidate(site, gates.failing_on(*questions(*range(30))))
+        assert run.state == Run.State.INVALID
+        row = result_of(site, run, run.baseline)["scorers"][0]
+        assert (row["scorer"], row["verdict"]) == ("exact_match", None)
+        said = words(signed_in(site.by.project).get(self.page(run)))
+        assert row["difference"]["reason"] in html.unescape(said)
+
+    def test_runs_without_a_scorer_in_common_are_shown(self, site):
+        run = a_candidate(site)
+        asked = {"golden_set": "exam", "part": "gate", "scorers": [{"name": "contains", "args": {}}]}
+        other = gates.play(gates.start(site, gates.a_revision(site.prompt, site.by, "Both."), **asked))
+        result_of(site, run, other)
+        said = words(signed_in(site.by.project).get(self.page(run, other)))
+        assert f"run {other.pk} was not scored by it" in said
 
     def test_costs_the_same_for_any_number_of_flips(self, django_assert_num_queries, monkeypatch):
         monkeypatch.setattr("evals.run_queries.FLIPS", 3)
@@ -250,6 +315,17 @@ class TestApi:
         assert done.status_code == 200
         assert done.json()["flipped"] == {"better": questions(3, 4), "worse": []}
         assert done.json()["scorers"][0]["difference"]["n"] == 60
+
+    def test_tells_whoever_polls_that_it_failed(self, site, monkeypatch):
+        run = a_candidate(site)
+        url = f"/api/v1/runs/{run.pk}/compare/{run.baseline_id}"
+        headers = factories.bearer(factories.a_key(site.by.project, "read"))
+        Client().get(url, headers=headers)
+        monkeypatch.setattr("evals.services.comparisons.result_of", lambda *runs: 1 / 0)
+        tasks.compare(Comparison.objects.get().pk)
+        for _ in range(2):
+            failed = Client().get(url, headers=headers)
+            assert (failed.status_code, failed.json()["state"]) == (200, "failed")
 
     def test_a_foreign_run_is_not_found(self, site):
         run = a_candidate(site)

@@ -112,7 +112,7 @@ def test_four_people_close_the_loop_by_keyboard(
     review_all(reviewer)
     propose(engineer)
     approve(manager)
-    test_and_release(engineer)
+    examine_and_release(engineer)
     follow_a_line_to_its_output(engineer)
     roll_back(engineer)
 
@@ -149,7 +149,7 @@ def write_prompt(engineer: Person) -> None:
 def make_queue(engineer: Person) -> None:
     """A rubric of one question and the right text, a queue, and a rule that draws everything."""
     engineer.go("rubrics/")
-    engineer.link("New rubric")
+    engineer.link("Write a rubric")
     engineer.fill("Name", RUBRIC)
     engineer.button("Save the rubric")
     engineer.go("queues/")
@@ -243,7 +243,7 @@ def approve(manager: Person) -> None:
     manager.button("Approve revision 2")
 
 
-def test_and_release(engineer: Person) -> None:
+def examine_and_release(engineer: Person) -> None:
     """The engineer has the candidate tested, and releases it on that evidence."""
     engineer.go(f"prompts/{PROMPT}/?revision=2")
     engineer.button("Start gate run")

@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import html
 import random
 import xml.etree.ElementTree as ET
 
@@ -73,6 +74,52 @@ class TestTrends:
         page = manager.get(f"/{project.slug}/trends/?days=10&prompt={prompt.name}").content.decode()
         assert "Since revision 1, 17 Mar to 20 Mar, against the 5 days before its release" in page
         assert "no clear change from before revision 1" in page
+
+    def test_a_release_of_one_prompt_does_not_split_the_days_of_all(self, project: Project, manager: Client) -> None:
+        prompt = factories.a_prompt(project)
+        revision, by = factories.a_revision(prompt), factories.an_actor(project)
+        at = TODAY - dt.timedelta(days=4)
+        releases.release_initially(
+            prompt=prompt, label_name="production", revision=revision, reason="first", by=by, now=at
+        )
+        ten_days(project)
+        page = manager.get(f"/{project.slug}/trends/?days=5").content.decode()
+        assert "from the 5 days before" in page
+        assert "revision 1" not in html.unescape(page).partition("<h1")[2].partition("</header>")[0]
+
+    def test_tells_a_change_of_errors_by_the_interval_of_the_change(self, project: Project, manager: Client) -> None:
+        # 4 of 200 after 12 of 200: the two intervals overlap, that of the difference (method 10) does not hold 0.
+        for days_ago, n_errors in ((1, 12), (0, 4)):
+            at = TODAY - dt.timedelta(days=days_ago)
+            production.arrive_as(project, [{"received_at": at, "status": int(n < n_errors)} for n in range(200)])
+        production.roll_up()
+        context = manager.get(f"/{project.slug}/trends/?days=1").context
+        errors = next(kpi for kpi in context["kpis"] if kpi.name == "Errors")
+        assert (errors.change, errors.tone) == ("\u22124.0 points", "good")
+        assert errors.change_interval == "\u22128.4 to \u22120.1 points (95\u202f%, n 400)"
+        assert "Newcombe" in errors.change_method
+
+    def test_says_no_more_of_a_change_than_its_interval_does(self, project: Project, manager: Client) -> None:
+        for days_ago, n_errors, cost, latency in ((1, 6, "0.010000", 100.0), (0, 4, "0.020000", 900.0)):
+            row = {"received_at": TODAY - dt.timedelta(days=days_ago), "latency_ms": latency, "cost_usd": cost}
+            production.arrive_as(project, [{**row, "status": int(n < n_errors)} for n in range(200)])
+        production.roll_up()
+        kpis = {kpi.name: kpi for kpi in manager.get(f"/{project.slug}/trends/?days=1").context["kpis"]}
+        assert (kpis["Errors"].change, kpis["Errors"].tone) == ("\u22121.0 points, within noise", "")
+        latency = kpis["Latency, p95"]
+        assert latency.change.startswith("+0.8")
+        assert ("noise" in latency.change, latency.tone, latency.change_interval) == (False, "", "")
+
+    def test_the_headline_keeps_silent_about_cost(self, project: Project, manager: Client) -> None:
+        dice = random.Random(4)
+        production.a_rule(desk.a_queue(project), 0.9)
+        for days_ago, cost in ((1, 0.008), (0, 0.002)):
+            at = TODAY - dt.timedelta(days=days_ago)
+            production.a_day(project, at, 80, dice=dice, good=0.9, cost=cost)
+        production.roll_up()
+        heading = manager.get(f"/{project.slug}/trends/?days=1").context["headline"].sentence
+        assert "from the day before" in heading
+        assert "cost" not in heading
 
     def test_says_why_quality_is_undefined_and_the_way_on(self, project: Project, manager: Client) -> None:
         ten_days(project, uncovered=3)

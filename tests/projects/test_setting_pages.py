@@ -1,15 +1,19 @@
 """Members, keys and the audit trail: the settings of a project."""
 
+import base64
+import datetime as dt
 import threading
+import uuid
 from collections.abc import Callable
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from core import clock
-from projects import access, authentication
+from projects import access, authentication, once
 from projects.models import ApiKey, AuditEvent, Membership, Project, Role, User
 from projects.services import members
 from tests import factories
@@ -48,10 +52,31 @@ class TestMemberList:
         assert password not in admin.get(f"/{project.slug}/members/").content.decode()
         assert AuditEvent.objects.filter(actor="me@example.org", verb="member.role").exists()
 
+    def test_a_double_click_adds_one_and_shows_the_same_password(self, admin: Client, project: Project) -> None:
+        url = f"/{project.slug}/members/"
+        sent = {"email": "ned@example.org", "role": "engineer", "once": str(admin.get(url).context["once"])}
+        first, second = admin.post(url, sent), admin.post(url, sent)
+        assert second.status_code == 200
+        assert first.context["password"] == second.context["password"] != ""
+        assert Membership.objects.filter(project=project).count() == 2
+        assert not {first.context["once"], second.context["once"]} & {sent["once"]}
+
+    def test_remembers_no_refusal(self, admin: Client, project: Project) -> None:
+        url = f"/{project.slug}/members/"
+        sent = {"email": "me@example.org", "role": "engineer", "once": str(uuid.uuid4())}
+        assert admin.post(url, sent).status_code == 422
+        assert admin.post(url, {**sent, "email": "ned@example.org"}).context["password"]
+
     def test_tells_that_an_account_there_is_keeps_its_password(self, admin: Client, project: Project) -> None:
         other = factories.a_member(factories.a_project(), email="ned@example.org")
         answer = admin.post(f"/{project.slug}/members/", {"email": other.email, "role": "engineer"})
         assert answer.status_code == 302
+        assert other.memberships.count() == 2
+
+    def test_a_double_click_adds_a_known_person_once(self, admin: Client, project: Project) -> None:
+        other = factories.a_member(factories.a_project(), email="ned@example.org")
+        sent = {"email": other.email, "role": "engineer", "once": str(uuid.uuid4())}
+        assert [admin.post(f"/{project.slug}/members/", sent).status_code for _ in range(2)] == [302, 302]
         assert other.memberships.count() == 2
 
     @pytest.mark.parametrize(
@@ -195,6 +220,28 @@ class TestKeyList:
         answer = admin.post(f"/{project.slug}/keys/", {"name": "x", "scopes": ["read"], "user": stranger.pk})
         assert answer.status_code == 422
         assert stranger.email not in answer.content.decode()
+
+    def test_a_double_click_makes_one_and_shows_the_same_text(self, admin: Client, project: Project) -> None:
+        url = f"/{project.slug}/keys/"
+        sent = {"name": "ci", "scopes": ["read"], "once": str(admin.get(url).context["once"])}
+        first, second = admin.post(url, sent), admin.post(url, sent)
+        assert second.status_code == 200
+        assert first.context["text"] == second.context["text"] != ""
+        assert ApiKey.objects.count() == 1
+
+    def test_shows_the_text_to_nobody_else_and_not_for_long(self, admin: Client, project: Project, me: User) -> None:
+        url, sent = f"/{project.slug}/keys/", {"name": "ci", "scopes": ["read"], "once": str(uuid.uuid4())}
+        text = admin.post(url, sent).context["text"]
+        theirs = Client()
+        theirs.force_login(factories.a_member(project, Role.ADMIN))
+        assert theirs.post(url, sent).status_code == 422
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT string_agg(value, ' ') FROM site_cache")
+            (kept,) = cursor.fetchone()
+        assert text not in base64.b64decode(kept.split()[0]).decode("latin-1")
+        with time_machine.travel(clock.now() + dt.timedelta(seconds=once.REMEMBERED_S + 1)):
+            admin.force_login(me)
+            assert admin.post(url, sent).status_code == 422
 
 
 class TestKeyRevoke:

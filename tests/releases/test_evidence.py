@@ -96,6 +96,28 @@ class TestOffers:
         (offer,) = queries.offers(label, second)
         assert f"run {run.pk} was spent on an earlier release" in offer.reasons
 
+    def test_later_runs_that_did_not_pass_hide_none_that_is_evidence(self) -> None:
+        prompt = factories.a_prompt(factories.a_project())
+        by = factories.an_actor(prompt.project)
+        first, second = (factories.a_revision(prompt, system=f"Sort this, way {n}.") for n in range(2))
+        services.release_initially(
+            prompt=prompt, label_name="production", revision=first, reason="first", by=by, now=clock.now()
+        )
+        run = factories.a_passed_run(second)
+        facts = {name: getattr(run, name) for name in ("project", "golden_version", "part", "target_kind", "scorers")}
+        for _ in range(queries.MOST_CANDIDATES + 1):
+            Run.objects.create(
+                **facts,
+                **{name: getattr(run, name) for name in ("n_results", "revision", "model", "policy", "baseline")},
+                state=Run.State.DONE,
+                gate={**run.gate, "verdict": "inconclusive"},
+                created_at=clock.now(),
+                created_by="test",
+            )
+        offers = queries.offers(prompt.labels.get(), second)
+        assert [offer.is_evidence for offer in offers] == [True, False, False, False, False]
+        assert offers[0].run == run
+
     def test_agrees_with_what_a_release_says(self) -> None:
         site = gates.a_site(n_cases=3)
         made = candidate(site)

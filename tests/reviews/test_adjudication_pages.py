@@ -9,7 +9,8 @@ from core import clock
 from projects.access import ROLE_SCOPES, Actor
 from projects.models import Project, Role, User
 from reviews.models import Item, Queue, Verdict
-from reviews.services import adjudication
+from reviews.services import adjudication, withdrawals
+from reviews.services.withdrawals import BuiltUpon
 from tests import factories
 from tests.reviews import desk
 from tests.reviews.desk import NO, YES
@@ -149,11 +150,14 @@ def test_says_that_somebody_was_faster_and_keeps_the_words(adjudicator: Client, 
     item = dispute(queue)
     admin = factories.an_actor(project)
     adjudication.adjudicate(item_id=item.pk, answers=YES, correction=None, rationale="first", by=admin, now=clock.now())
-    sent = {"answer-correct": "no", "correction_from": "none", "rationale": "words to keep", "item": item.pk}
+    sent = {"answer-correct": "no", "answer-why": "an answer to keep", "correction_from": "own", "item": item.pk}
+    sent |= {"own_correction": "a correction to keep", "rationale": "words to keep"}
     answer = adjudicator.post(url_of(queue), sent)
     assert answer.status_code == 409
-    assert "settled meanwhile" in text(answer)
-    assert "words to keep" in text(answer)
+    page = text(answer)
+    for kept in ("settled meanwhile", "words to keep", "a correction to keep", "an answer to keep", ">no</textarea>"):
+        assert kept in page
+    assert "Late, not lost." not in page
     assert Verdict.objects.get().rationale == "first"
 
 
@@ -165,6 +169,47 @@ def test_a_double_click_settles_once(adjudicator: Client, queue: Queue, lead: Us
             item_id=item.pk, answers=NO, correction=None, rationale="So.", by=by, now=clock.now(), only_disputed=True
         )
     assert Verdict.objects.count() == 1
+
+
+@pytest.mark.parametrize("source", ["none", "own", "reviewer's"])
+def test_a_double_click_is_told_twice_that_the_item_is_settled(adjudicator: Client, queue: Queue, source: str) -> None:
+    item = dispute(queue)
+    chosen = str(item.reviews.exclude(correction=None).get().pk) if source == "reviewer's" else source
+    sent = {"answer-correct": "no", "correction_from": chosen, "own_correction": "mine", "rationale": "So."}
+    answers = [adjudicator.post(url_of(queue), {**sent, "item": item.pk}) for _ in range(2)]
+    assert [(answer.status_code, answer["Location"]) for answer in answers] == [(302, url_of(queue))] * 2
+    assert Verdict.objects.count() == 1
+
+
+def test_shows_no_review_to_whoever_comes_when_the_item_is_open_again(
+    adjudicator: Client, queue: Queue, project: Project
+) -> None:
+    item = dispute(queue)
+    second = item.reviews.exclude(correction=None).get()
+    by = Actor(project=project, scopes=ROLE_SCOPES[Role.REVIEWER], user=second.user)
+    withdrawals.withdraw(queue_name=queue.name, item_id=item.pk, by=by, now=clock.now())
+    for rationale in ("kept words", " "):
+        sent = {"answer-correct": "no", "answer-why": "kept", "correction_from": str(second.pk), "item": item.pk}
+        answer = adjudicator.post(url_of(queue), {**sent, "rationale": rationale})
+        assert answer.status_code == 409
+        assert "open again" in text(answer)
+        assert ">kept</textarea>" in text(answer)
+        assert "Late, not lost." not in text(answer)
+        assert "delivery" not in text(answer)
+    assert not Verdict.objects.exists()
+
+
+def test_whoever_may_settle_a_dispute_takes_no_review_of_it_back(
+    adjudicator: Client, queue: Queue, project: Project, lead: User
+) -> None:
+    desk.filled(queue, "One?", prompt=factories.a_prompt(project))
+    by = Actor(project=project, scopes=ROLE_SCOPES[Role.REVIEWER], user=lead)
+    other = desk.a_reviewer(project)
+    desk.reviewed(queue, by, YES)
+    item = desk.reviewed(queue, other, {**NO, "why": "Late, not lost."}, correction="delivery")
+    with pytest.raises(BuiltUpon, match="settle it instead"):
+        withdrawals.withdraw(queue_name=queue.name, item_id=item.pk, by=by, now=clock.now())
+    assert withdrawals.withdraw(queue_name=queue.name, item_id=item.pk, by=other, now=clock.now()) == item
 
 
 def test_an_item_that_never_was_changes_nothing(adjudicator: Client, queue: Queue) -> None:

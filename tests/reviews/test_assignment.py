@@ -289,9 +289,11 @@ class TestSkip:
         queue, reviewer = desk.a_queue(project, overlap=2), desk.a_reviewer(project)
         desk.filled(queue, "one")
         item = desk.reviewed(queue, reviewer)
-        with pytest.raises(AlreadyReviewed):
-            assignment.skip(item_id=item.pk, reason="late", by=reviewer, now=item.created_at)
-        desk.reviewed(queue, desk.a_reviewer(project))
+        for _ in range(2):
+            with pytest.raises(AlreadyReviewed):
+                assignment.skip(item_id=item.pk, reason="late", by=reviewer, now=item.created_at)
+            if Review.objects.count() == 1:
+                desk.reviewed(queue, desk.a_reviewer(project))
         with pytest.raises(NotOpen):
             assignment.skip(item_id=item.pk, reason="late", by=desk.a_reviewer(project), now=item.created_at)
 

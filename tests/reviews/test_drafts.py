@@ -1,9 +1,11 @@
 """What is typed is kept; what was handed in can be taken back while nothing rests on it."""
 
 import datetime as dt
+import threading
+import time
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from core import clock
 from core.problems import Conflict, Invalid, Missing
@@ -13,7 +15,7 @@ from ledger.models import Handover
 from reviews.models import Bookmark, Claim, Draft, Item, Review, Verdict
 from reviews.services import adjudication, assignment, drafts, withdrawals
 from reviews.services.drafts import Typed
-from reviews.services.withdrawals import BuiltUpon, NothingToTakeBack
+from reviews.services.withdrawals import BuiltUpon, NothingToTakeBack, TooLate
 from tests import factories
 from tests.reviews import desk
 from tests.reviews.desk import NO, YES
@@ -30,8 +32,26 @@ def save(item_id, by, **said) -> bool:
     return drafts.save_draft(item_id=item_id, typed=Typed(**said), by=by, now=clock.now())
 
 
-def withdraw(queue, by, *, after=dt.timedelta()) -> Item:
-    return withdrawals.withdraw_last(queue_name=queue.name, by=by, now=clock.now() + after)
+def withdraw(queue, by, item=None, *, after=dt.timedelta()) -> Item:
+    """The review of this item, or the last one that stands, is taken back."""
+    item = item or Review.objects.standing().filter(item__queue=queue).latest("pk").item
+    return withdrawals.withdraw(queue_name=queue.name, item_id=item.pk, by=by, now=clock.now() + after)
+
+
+def await_a_waiting_statement() -> None:
+    """Returns when another connection to this database waits for a lock."""
+    waits = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            # A transaction sees the first look again unless it is told to forget it.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waits)
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nothing waits")
 
 
 class TestDraft:
@@ -91,13 +111,13 @@ class TestDraft:
         with pytest.raises(Invalid):
             save(queue.items.get().pk, reviewer, **said)
 
-    def test_costs_one_statement(self, project) -> None:
+    def test_costs_two_statements(self, project) -> None:
         queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
         desk.filled(queue, "one")
         item = queue.items.get().pk
         with desk.statements() as found:
             save(item, reviewer, comment="x")
-        assert len(found) == 1
+        assert len(found) == 2
 
 
 class TestWithdrawal:
@@ -149,19 +169,34 @@ class TestWithdrawal:
         with pytest.raises(Conflict, match="taken back"):
             desk.hand_in(held, reviewer)
 
-    def test_goes_back_one_review_at_a_time(self, project) -> None:
+    def test_twice_takes_back_one_review(self, project) -> None:
         queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
         desk.filled(queue, "one", "two")
-        items = [desk.reviewed(queue, reviewer) for _ in range(2)]
-        assert [withdraw(queue, reviewer) for _ in range(2)] == items[::-1]
-        with pytest.raises(NothingToTakeBack):
-            withdraw(queue, reviewer)
+        first, second = [desk.reviewed(queue, reviewer) for _ in range(2)]
+        assert [withdraw(queue, reviewer, second) for _ in range(2)] == [second, second]
+        assert Review.objects.standing().get().item == first
+
+    def test_concerns_the_named_item_whatever_was_handed_in_since(self, project) -> None:
+        queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
+        desk.filled(queue, "one", "two")
+        first, second = [desk.reviewed(queue, reviewer) for _ in range(2)]
+        assert withdraw(queue, reviewer, first) == first
+        assert Review.objects.standing().get().item == second
+
+    def test_needs_a_review_of_ones_own(self, project) -> None:
+        queue = desk.a_queue(project)
+        desk.filled(queue, "one")
+        item = desk.reviewed(queue, desk.a_reviewer(project))
+        with pytest.raises(NothingToTakeBack, match="nothing about item"):
+            withdraw(queue, desk.a_reviewer(project), item)
+        with pytest.raises(Missing):
+            withdraw(desk.a_queue(project), desk.a_reviewer(project), item)
 
     def test_is_too_late_after_ten_minutes(self, project) -> None:
         queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
         desk.filled(queue, "one")
         desk.reviewed(queue, reviewer)
-        with pytest.raises(NothingToTakeBack, match="10 minutes"):
+        with pytest.raises(TooLate, match="10 minutes"):
             withdraw(queue, reviewer, after=dt.timedelta(minutes=10))
 
     def test_is_refused_after_an_adjudicator_spoke(self, project) -> None:
@@ -201,8 +236,10 @@ class TestWithdrawal:
         withdraw(queue, reviewer)
         assert Handover.objects.filter(topic=adjudication.TOPIC).count() == 2 * before
 
-    def test_of_a_stranger_finds_no_queue(self, project) -> None:
+    def test_of_a_stranger_finds_no_item(self, project) -> None:
         queue = desk.a_queue(project)
+        desk.filled(queue, "one")
+        desk.reviewed(queue, desk.a_reviewer(project))
         with pytest.raises(Missing):
             withdraw(queue, desk.a_reviewer(factories.a_project()))
 
@@ -216,9 +253,48 @@ class TestWithdrawal:
             review.save()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_waited_for_the_review_comes_not_back_with_it() -> None:
+    project = factories.a_project()
+    queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
+    desk.filled(queue, "one")
+    held = desk.next_of(queue, reviewer)
+    save(held.task.item.pk, reviewer, comment="mine")
+    is_handed_in, is_saved = threading.Event(), []
+
+    def hand_in() -> None:
+        with transaction.atomic():
+            desk.hand_in(held, reviewer)
+            is_handed_in.set()
+            await_a_waiting_statement()
+
+    def type_late() -> None:
+        assert is_handed_in.wait(timeout=30)
+        is_saved.append(save(held.task.item.pk, reviewer, comment="late"))
+
+    desk.in_threads(hand_in, type_late)
+    assert is_saved == [False]
+    assert not Draft.objects.exists()
+
+
 class TestAhead:
-    def ahead(self, queue, by, *, after=dt.timedelta()) -> int | None:
-        return assignment.fetch_ahead(queue_name=queue.name, by=by, now=clock.now() + after)
+    def ahead(self, queue, by, *, here=None, after=dt.timedelta()) -> int | None:
+        return assignment.fetch_ahead(queue_name=queue.name, here=here, by=by, now=clock.now() + after)
+
+    def test_is_not_the_item_at_hand_when_its_lease_has_run_out(self, project) -> None:
+        queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
+        desk.filled(queue, "one", "two")
+        held = desk.next_of(queue, reviewer)
+        late = dt.timedelta(hours=1)
+        assert self.ahead(queue, reviewer, after=late) != held.task.item.pk
+        claim = Claim.objects.get(item=held.task.item)
+        assert (claim.is_ahead, claim.lease_until) == (False, held.lease_until)
+
+    def test_is_not_the_item_on_the_page_though_it_was_fetched_ahead_itself(self, project) -> None:
+        queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
+        desk.filled(queue, "one", "two")
+        ahead = self.ahead(queue, reviewer)
+        assert self.ahead(queue, reviewer, here=ahead) not in (None, ahead)
 
     def test_is_the_item_that_comes_next(self, project) -> None:
         queue, reviewer = desk.a_queue(project), desk.a_reviewer(project)
@@ -294,7 +370,7 @@ class TestBookmark:
         assert desk.next_of(queue, reviewer) is None
         assert Bookmark.objects.get(reviewer=reviewer.identity).floor >= 0
         Bookmark.objects.update(floor=item.pk + 100)
-        withdraw(queue, other)
+        withdraw(queue, other, item)
         assignment.release(item_id=item.pk, by=other)
         assert desk.next_of(queue, reviewer).task.item == item
 

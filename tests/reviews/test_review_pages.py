@@ -72,6 +72,13 @@ class Desk:
         claim = Claim.objects.get(item=item, reviewer=f"user:{self.client.session['_auth_user_id']}")
         return {"lease": str(claim.token), "rubric_version": "1", "answer-correct": "yes", **said}
 
+    def others_waiting(self, *names: str) -> None:
+        """More queues of the project, with two items in each."""
+        for name in names:
+            queue = desk.a_queue(self.queue.project)
+            Queue.objects.filter(pk=queue.pk).update(name=name)
+            desk.filled(queue, f"{name} one", f"{name} two")
+
 
 @pytest.fixture
 def at(client: Client, queue: Queue) -> Desk:
@@ -92,6 +99,14 @@ class TestReviewHome:
         text = at.client.get(reverse("reviews:review-home", args=[at.slug])).content.decode()
         assert "<strong>2</strong> wait for you" in text
         assert "1 done today" in text
+
+    def test_gives_the_menu_of_queues_beside_an_item_with_what_waits_in_each(self, at) -> None:
+        at.others_waiting("billing")
+        home = reverse("reviews:review-home", args=[at.slug])
+        text = at.client.get(home, {"here": at.queue.name}, headers=HTMX).content.decode()
+        assert "<html" not in text
+        assert 'billing <span class="muted">2</span>' in text
+        assert f'aria-current="true">{at.queue.name} <span class="muted">3</span>' in text
 
     def test_says_what_to_do_where_there_is_no_queue(self, client, project) -> None:
         text = client.get(reverse("reviews:review-home", args=[project.slug])).content.decode()
@@ -179,7 +194,7 @@ class TestReviewSubmit:
         assert (review.answers, review.comment, review.tags) == ({"correct": "yes"}, "fine", ["odd", "new"])
         text = at.client.get(answer["Location"]).content.decode()
         assert f"Item {item} submitted." in text
-        assert at.url("undo") in text
+        assert text.count(f'action="{at.url("undo")}"') == text.count(f'name="item" value="{item}"') == 2
 
     def test_leads_to_the_queues_after_the_last_item(self, at) -> None:
         for _ in range(3):
@@ -298,8 +313,89 @@ class TestReviewRelease:
         assert not Claim.objects.exists()
         assert b"half</textarea>" in at.page(item).content
 
+    def test_keeps_what_was_typed_since_the_last_draft(self, at) -> None:
+        item = at.begin()
+        at.post("draft", item, data={"comment": "half"})
+        at.post("release", item, data=at.filled_in(item, comment="half a thought"))
+        assert Draft.objects.get().comment == "half a thought"
+        assert b"half a thought</textarea>" in at.page(item).content
+
+    def test_is_a_button_of_the_form_of_answers(self, at) -> None:
+        text = at.page(at.begin()).content.decode()
+        button = next(line for line in text.splitlines() if "Put it back instead" in line)
+        assert f'formaction="{at.url("release", at.queue.items.order_by("pk")[0].pk)}" formnovalidate' in button
+
+    def test_waits_where_what_was_typed_does_not_fit(self, at) -> None:
+        item = at.begin()
+        answer = at.post("release", item, data=at.filled_in(item, comment="x" * 100_001))
+        assert answer.status_code == 422
+        assert Claim.objects.exists()
+
+
+class TestReviewNext:
+    def test_keeps_what_was_typed_about_the_item_that_is_left(self, at, project, queue) -> None:
+        item = at.begin()
+        said = at.filled_in(item, comment="mine")
+        at.post("draft", item, data=said)
+        Claim.objects.update(lease_until=clock.now())
+        desk.next_of(queue, desk.a_reviewer(project))
+        page = at.page(item).content.decode()
+        assert f'name="from" value="{item}" formaction="{at.url("next")}" formnovalidate' in page
+        at.post("next", data={**said, "comment": "mine still", "from": str(item)})
+        assert Draft.objects.get().comment == "mine still"
+
+    def test_makes_no_draft_of_an_empty_form(self, at) -> None:
+        item = at.begin()
+        at.post("next", data={"from": str(item), "rubric_version": "1"})
+        at.post("next", data={"from": "x"})
+        assert not Draft.objects.exists()
+
+
+class TestReviewTake:
+    def test_keeps_what_was_typed(self, at) -> None:
+        item = at.begin()
+        at.post("draft", item, data={"comment": "mine"})
+        at.post("release", item)
+        at.post("take", item, data={"rubric_version": "1", "comment": "mine still"})
+        assert Draft.objects.get().comment == "mine still"
+
+    def test_tells_nobody_who_reviewed_the_item_what_became_of_it(self, at, project) -> None:
+        at.queue = desk.a_queue(project, overlap=2)
+        desk.filled(at.queue, "one")
+        desk.reviewed(at.queue, desk.a_reviewer(project), desk.NO)
+        item = at.begin()
+        at.post("submit", item, data=at.filled_in(item))
+        for name in ("take", "skip"):
+            text = at.client.post(at.url(name, item), {"reason": "x"}, follow=True).content.decode()
+            assert "already reviewed this item" in text
+            assert "disputed" not in text
+
 
 class TestReviewDraft:
+    def test_comes_back_as_it_was_typed_with_the_reason_where_it_is_refused(self, at) -> None:
+        item = at.begin()
+        long = "long " * 20_001
+        answer = at.post("draft", item, data=at.filled_in(item, correction=long, comment="short"))
+        text = answer.content.decode()
+        assert answer.status_code == 422
+        assert "This is not saved." in text
+        assert "has 100005 characters" in text
+        assert f"{long}</textarea>" in text
+        assert "short</textarea>" in text
+        assert 'value="yes" checked' in text
+
+    def test_says_to_the_script_what_is_refused(self, at) -> None:
+        item = at.begin()
+        answer = at.post("draft", item, data={"comment": "x" * 100_001}, headers=HTMX)
+        assert answer.status_code == 422
+        assert b"<p data-flaw>comment has 100001 characters" in answer.content
+
+    def test_stands_in_the_rail_until_the_item_is_done(self, at) -> None:
+        item = at.begin()
+        at.post("submit", item, data=at.filled_in(item))
+        Draft.objects.create(item_id=item, reviewer=Review.objects.get().reviewer, saved_at=clock.now())
+        assert b"draft, " not in at.page(at.begin()).content
+
     def test_is_there_again_when_the_page_is_opened(self, at) -> None:
         item = at.begin()
         answer = at.post("draft", item, data={"answer-correct": "no", "correction": "Delivery\r\nnow", "comment": "c"})
@@ -337,7 +433,7 @@ class TestReviewUndo:
     def test_brings_the_last_item_back_with_its_answers(self, at) -> None:
         item = at.begin()
         at.post("submit", item, data=at.filled_in(item, comment="hasty"))
-        answer = at.post("undo", data={"here": "1"})
+        answer = at.post("undo", data={"item": item, "here": "1"})
         assert answer["Location"] == at.url("item", item)
         text = at.page(item).content.decode()
         assert "hasty</textarea>" in text
@@ -347,8 +443,33 @@ class TestReviewUndo:
         item = at.begin()
         at.post("submit", item, data=at.filled_in(item))
         Review.objects.update(at=clock.now() - dt.timedelta(minutes=11))
-        answer = at.client.post(at.url("undo"), {}, follow=True)
+        answer = at.client.post(at.url("undo"), {"item": item}, follow=True)
         assert b"in the last 10 minutes" in answer.content
+
+    def test_twice_is_once(self, at) -> None:
+        done = []
+        for _ in range(2):
+            done.append(at.begin())
+            at.post("submit", done[-1], data=at.filled_in(done[-1]))
+        answers = [at.post("undo", data={"item": done[1], "here": "1"}) for _ in range(2)]
+        assert {answer["Location"] for answer in answers} == {at.url("item", done[1])}
+        assert Review.objects.standing().get().item_id == done[0]
+
+    def test_is_offered_on_the_page_of_an_earlier_item_and_concerns_that_one(self, at) -> None:
+        done = []
+        for _ in range(2):
+            done.append(at.begin())
+            at.post("submit", done[-1], data=at.filled_in(done[-1]))
+        assert "Undo, and answer again" in at.page(done[0]).content.decode()
+        at.post("undo", data={"item": done[0], "here": done[0]})
+        assert Review.objects.standing().get().item_id == done[1]
+
+    @pytest.mark.parametrize("item", ["", "x", "9" * 30])
+    def test_takes_nothing_back_that_is_not_named(self, at, item: str) -> None:
+        at.post("submit", (first := at.begin()), data=at.filled_in(first))
+        answer = at.client.post(at.url("undo"), {"item": item}, follow=True)
+        assert b"Say which item" in answer.content
+        assert Review.objects.standing().exists()
 
 
 class TestWhatOthersSaid:
@@ -363,10 +484,25 @@ class TestWhatOthersSaid:
         text = at.page(item).content.decode()
         assert "can no longer be taken back" in text
         assert "delivery" not in text
+        assert "disputed" not in text
+        assert "settled" not in text
         Review.objects.update(at=clock.now() - dt.timedelta(minutes=11))
         text = at.page(item).content.decode()
         assert other.user.email in text
         assert "delivery" in text
+        assert "The item is disputed" in text
+
+
+class TestRail:
+    def test_counts_its_own_queue_alone(self, at) -> None:
+        at.others_waiting("billing", "returns")
+        item = at.begin()
+        with desk.statements() as found:
+            text = at.page(item).content.decode()
+        assert "billing" not in text
+        counting = [one for one in found if "undone" in one]
+        assert len(counting) == 1
+        assert f"q.name = '{at.queue.name}'" in counting[0]
 
 
 class TestCost:

@@ -8,6 +8,7 @@ from core.figures import Figure
 from core.statistics import normal
 
 WILSON = "Wilson score interval"
+NEWCOMBE = "difference of two proportions; Newcombe's hybrid score interval"
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Figure:
@@ -40,3 +41,35 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Figure:
     low = 0.0 if successes == 0 else centre - reach
     high = 1.0 if successes == n else centre + reach
     return Figure(value=share, low=low, high=high, level=level, n=n, method=WILSON)
+
+
+def difference(successes: int, n: int, *, before: int, n_before: int, level: float = 0.95) -> Figure:
+    """Return the share of successes minus the share before, of two independent samples, with its interval.
+
+    `n` of the figure counts both samples.
+
+    Args:
+        successes: Cases that passed, 0 to n.
+        n: Cases in all.
+        before: Cases that passed in the other sample, 0 to n_before.
+        n_before: Cases of the other sample in all; 0 in either gives an undefined figure.
+        level: Two-sided confidence level.
+
+    Raises:
+        ValueError: as `wilson`.
+
+    Source: method 10 of Newcombe (1998), "Interval estimation for the difference between independent proportions:
+        comparison of eleven methods", Statistics in Medicine 17, 873-890.
+    """
+    one, other = wilson(successes, n, level=level), wilson(before, n_before, level=level)
+    if one.value is None or other.value is None:
+        return Figure.undefined(
+            f"there is no case {'after' if one.value is None else 'before'}",
+            n=n + n_before,
+            method=NEWCOMBE,
+            level=level,
+        )
+    value = one.value - other.value
+    low = value - math.hypot(one.value - (one.low or 0.0), (other.high or 0.0) - other.value)
+    high = value + math.hypot((one.high or 0.0) - one.value, other.value - (other.low or 0.0))
+    return Figure(value=value, low=low, high=high, level=level, n=n + n_before, method=NEWCOMBE)

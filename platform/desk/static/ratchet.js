@@ -54,6 +54,18 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A form that must not be sent twice: its button rests while the answer is on its way.
+function restButtons(form, rest) {
+  for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = rest;
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.defaultPrevented && event.target.matches("form[data-once]")) restButtons(event.target, true);
+});
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) for (const form of document.querySelectorAll("form[data-once]")) restButtons(form, false);
+});
+
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
     if (document.querySelector("#palette")) {

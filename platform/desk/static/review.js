@@ -6,6 +6,7 @@ import { mayAct } from "./keys.js";
 
 const SAVE_MS = 800;
 const BEAT_MS = 60_000;
+const ACTIVE_MS = 90_000;
 const AHEAD_MS = 45_000;
 const RETRY_MS = 5_000;
 
@@ -17,7 +18,7 @@ let next = null;
 let submitting = null;
 let saving = null;
 let saveTimer = 0;
-let active = true;
+let lastActive = performance.now();
 
 // Requests ---------------------------------------------------------------------------------------------------------
 
@@ -36,6 +37,13 @@ async function post(url, body = new FormData()) {
 }
 
 class SignedOut extends Error {}
+
+/** What was sent is at fault, so that sending it again is of no use. */
+class Refused extends Error {}
+
+/** Somebody who has done anything of late is still at it. */
+const isActive = () => !document.hidden && performance.now() - lastActive < ACTIVE_MS;
+const noteActive = () => (lastActive = performance.now());
 
 function parsed(html) {
   return new DOMParser().parseFromString(html, "text/html");
@@ -131,6 +139,16 @@ function scheduleSave(part = work, after = SAVE_MS) {
   saveTimer = setTimeout(() => save(part), after);
 }
 
+/** What the server's page says is wrong, in one line. */
+function wrongIn(said) {
+  const wrong = [...said.querySelectorAll(".field__error")].map((error) => {
+    const label = error.closest(".question, .field")?.querySelector("label, legend")?.firstChild?.textContent.trim();
+    return label ? `${label}: ${error.textContent}` : error.textContent;
+  });
+  wrong.push(...[...said.querySelectorAll("[data-flaw], .problem > p:first-of-type")].map((one) => one.textContent));
+  return wrong.length ? `${wrong.join(". ")}.` : "the server does not take it.";
+}
+
 async function save(part) {
   const form = formOf(part);
   const before = saving;
@@ -140,14 +158,20 @@ async function save(part) {
     await before;
     try {
       const answer = await post(part.dataset.draft, new FormData(form));
-      if (!answer.ok) throw new Error(String(answer.status));
       const said = parsed(await answer.text());
+      if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) throw new Refused(wrongIn(said));
+      if (!answer.ok) throw new Error(String(answer.status));
       part.querySelector(".saved").replaceWith(said.querySelector(".saved"));
       if (said.querySelector(".difference")) part.querySelector(".difference")?.replaceWith(said.querySelector(".difference"));
       part.dataset.saved = Math.floor(Date.now() / 1000);
       tell(part, "door", "");
       tell(part, "away", "");
+      tell(part, "refused", "");
     } catch (error) {
+      if (error instanceof Refused) {
+        tell(part, "away", "");
+        return tell(part, "refused", `This is not saved: ${error.message} Your text is kept in this browser.`);
+      }
       if (error instanceof SignedOut) tellSignedOut(part);
       else tell(part, "away", "The server cannot be reached, so this is not saved there yet. Your text is kept in this browser.");
       if (part === work) scheduleSave(part, RETRY_MS);
@@ -181,11 +205,9 @@ function tick() {
   if (bar) bar.value = left;
 }
 
-/** Somebody who has done anything in the last minute is still at it. */
 async function beat() {
   const part = work;
-  if (!active || document.hidden || !formOf(part) || !["held", "lapsed"].includes(part.dataset.standing)) return;
-  active = false;
+  if (!isActive() || !formOf(part) || !["held", "lapsed"].includes(part.dataset.standing)) return;
   try {
     const answer = await post(part.dataset.heartbeat);
     const said = parsed(await answer.text());
@@ -204,20 +226,29 @@ async function beat() {
 
 // The next item, before it is asked for ----------------------------------------------------------------------------
 
+/** Once it is known what comes after the item on the page, the desk says so in `data-ahead-ready`. */
 async function lookAhead() {
-  if (document.hidden || submitting || !formOf(work)) return;
+  if (!isActive() || submitting || !formOf(work)) return;
+  const part = work;
   const body = new FormData();
+  body.set("here", part.dataset.item);
   if (next) body.set("have", next.dataset.item);
   try {
     const answer = await post(desk.dataset.ahead, body);
-    if (submitting) return;
-    if (answer.status === 200) next = document.adoptNode(parsed(await answer.text()).querySelector(".work"));
+    const said = parsed(await answer.text());
+    if (submitting || part !== work) return;
+    if (answer.status === 200) next = document.adoptNode(said.querySelector(".work"));
     else if (answer.status === 204 && !answer.headers.get("Ratchet-Item")) next = null;
-    const said = desk.querySelector("#ahead-said");
-    if (said && next) said.textContent = "The next item is ready";
+    tellAhead();
   } catch {
     // Only a convenience: the next item comes with the answer to the submission.
   }
+}
+
+function tellAhead() {
+  desk.dataset.aheadReady = next?.dataset.item ?? "";
+  const said = desk.querySelector("#ahead-said");
+  if (said && next) said.textContent = "The next item is ready";
 }
 
 function show(part) {
@@ -244,9 +275,10 @@ async function handIn(part, form) {
   const fix = part.querySelector(".fix");
   if (fix && fix.value.trim() === outputOf(part).trim()) fix.value = "";
   mirror(part);
-  const body = new FormData(form);
+  const body = asked(part);
   const shownAhead = next;
   next = null;
+  delete desk.dataset.aheadReady;
   if (shownAhead) {
     body.set("ahead", shownAhead.dataset.item);
     history.pushState({}, "", shownAhead.dataset.url);
@@ -265,6 +297,15 @@ async function handIn(part, form) {
   form.removeAttribute("aria-busy");
 }
 
+/** What is handed in: all that is typed but into fields that the answers leave unasked. */
+function asked(part) {
+  const body = new FormData(formOf(part));
+  for (const hidden of part.querySelectorAll("[data-show-if][hidden]")) {
+    for (const field of hidden.querySelectorAll("[name]")) body.delete(field.name);
+  }
+  return body;
+}
+
 /** The server's answer: on to the next item, or back to the former one with what is wrong. */
 async function taken(part, shownAhead, answer) {
   if (answer.headers.get("HX-Redirect")) {
@@ -277,12 +318,15 @@ async function taken(part, shownAhead, answer) {
   if (!answer.ok) {
     if (!whole) throw new Error(String(answer.status));
     back(part, shownAhead);
-    show(document.adoptNode(whole));
+    const refused = document.adoptNode(whole);
+    if (formOf(refused)) fill(refused, typedIn(part));
+    show(refused);
     work.querySelector(".notes [role=alert], .field__error")?.scrollIntoView({ block: "nearest" });
     return;
   }
   forget(part);
   desk.querySelector(".rail").replaceWith(said.querySelector(".rail"));
+  window.htmx?.process(desk.querySelector(".rail"));
   showToast(said.querySelector(".handed-in"));
   if (whole) {
     if (shownAhead) history.replaceState({}, "", answer.headers.get("HX-Push-Url"));
@@ -338,15 +382,13 @@ function choose(number) {
   chosen?.click();
 }
 
-/** Hide what is not asked; a hidden question says nothing. */
+/** Hide what is not asked. What was typed there stays, as long as nothing is handed in; it says nothing meanwhile. */
 function showConditions(part) {
-  for (const asked of part.querySelectorAll("[data-show-if]:not([data-show-if=''])")) {
-    const wanted = JSON.parse(asked.dataset.showIf);
-    const field = [...formOf(part).elements].filter((input) => input.name === wanted.field && !input.disabled);
-    const said = field.filter((input) => !["radio", "checkbox"].includes(input.type) || input.checked).map((input) => input.value);
-    const isAsked = said.some((value) => wanted.is.includes(value));
-    asked.hidden = !isAsked;
-    for (const input of asked.querySelectorAll("input, textarea, select")) input.disabled = !isAsked;
+  for (const question of part.querySelectorAll("[data-show-if]:not([data-show-if=''])")) {
+    const wanted = JSON.parse(question.dataset.showIf);
+    const fields = [...formOf(part).elements].filter((input) => input.name === wanted.field && !input.closest("[data-show-if][hidden]"));
+    const said = fields.filter((input) => !["radio", "checkbox"].includes(input.type) || input.checked).map((input) => input.value);
+    question.hidden = !said.some((value) => wanted.is.includes(value));
   }
 }
 
@@ -354,7 +396,7 @@ const outputOf = (part) => (part.querySelector(".as-raw") ?? part.querySelector(
 
 function correct() {
   const fix = work.querySelector(".fix");
-  if (!fix || fix.disabled) return;
+  if (!fix || fix.closest("[hidden]")) return;
   if (!fix.value) fix.value = outputOf(work);
   fix.focus();
   fix.setSelectionRange(0, 0);
@@ -390,7 +432,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  active = true;
+  noteActive();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     if (!event.repeat) submit();
@@ -411,7 +453,7 @@ document.addEventListener("keydown", (event) => {
 // Events -----------------------------------------------------------------------------------------------------------
 
 function changed(event) {
-  active = true;
+  noteActive();
   if (!work.contains(event.target) || event.target.name === "reason" || event.target.name?.startsWith("as-")) return;
   showConditions(work);
   mirror();
@@ -421,7 +463,7 @@ function changed(event) {
 document.addEventListener("input", changed);
 document.addEventListener("change", changed);
 document.addEventListener("focusin", (event) => mark(event.target.closest?.(".question"), { focus: false }));
-document.addEventListener("pointerdown", () => (active = true));
+document.addEventListener("pointerdown", noteActive);
 document.addEventListener("submit", (event) => {
   if (event.target.matches(".skip-form")) forget(work);
   if (event.target !== formOf(work) || event.submitter?.hasAttribute("formaction")) return;

@@ -75,6 +75,40 @@ def test_covers_every_true_share_as_often_as_it_says(n: int, level: float, least
     assert coverage.mean() == pytest.approx(level, abs=0.004)
 
 
+# Newcombe (1998), Statistics in Medicine 17, 873-890, table II, method 10 (hybrid score, no continuity correction).
+DIFFERENCES = [
+    ((56, 70), (48, 80), 0.0524, 0.3339),
+    ((9, 10), (3, 10), 0.1705, 0.8090),
+    ((6, 7), (2, 7), 0.0582, 0.8062),
+    ((5, 56), (0, 29), -0.0381, 0.1926),
+    ((0, 10), (0, 20), -0.1611, 0.2775),
+    ((10, 10), (0, 20), 0.6791, 1.0000),
+]
+
+
+@pytest.mark.parametrize(("after", "before", "low", "high"), DIFFERENCES)
+def test_difference_equals_the_published_interval(
+    after: tuple[int, int], before: tuple[int, int], low: float, high: float
+) -> None:
+    figure = proportions.difference(*after, before=before[0], n_before=before[1])
+    assert agrees(figure, low, high)
+    assert figure.value == pytest.approx(after[0] / after[1] - before[0] / before[1])
+    assert (figure.n, figure.method) == (after[1] + before[1], proportions.NEWCOMBE)
+
+
+@pytest.mark.parametrize(("after", "before", "low", "high"), DIFFERENCES)
+def test_published_difference_is_missed_by_a_wrong_n_or_level(
+    after: tuple[int, int], before: tuple[int, int], low: float, high: float
+) -> None:
+    assert not agrees(proportions.difference(after[0], after[1] + 1, before=before[0], n_before=before[1]), low, high)
+    assert not agrees(proportions.difference(*after, before=before[0], n_before=before[1], level=0.945), low, high)
+
+
+def test_difference_is_undefined_where_a_side_has_no_case() -> None:
+    assert proportions.difference(1, 2, before=0, n_before=0).reason == "there is no case before"
+    assert proportions.difference(0, 0, before=1, n_before=2).reason == "there is no case after"
+
+
 @pytest.mark.simulation
 @pytest.mark.parametrize("level", [0.95, 0.995])
 @pytest.mark.parametrize(("n", "share"), [(200, 0.9), (300, 0.95), (770, 0.7)])
