@@ -172,7 +172,8 @@ def prompt_rows(project_id: int, *, before: int = 0) -> tuple[list[PromptRow], i
     """
     production = Label.objects.filter(prompt=OuterRef("pk"), name=PRODUCTION).values("revision__number")
     newest = Revision.objects.filter(prompt=OuterRef("pk")).order_by("-number").values("number")
-    waiting = Proposal.objects.filter(prompt=OuterRef("pk"), state=Proposal.State.READY).order_by()
+    ready = Proposal.objects.filter(prompt=OuterRef("pk"), state=Proposal.State.READY)
+    waiting = ready.filter(revision__releases=None).order_by()
     last = Output.objects.filter(project=OuterRef("project"), prompt=OuterRef("pk")).order_by("-pk")
     found = Prompt.objects.of(project_id).annotate(
         production=Subquery(production[:1]),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, JSONObject
 
 from core import worddiff
@@ -31,6 +31,8 @@ from reviews.models import ItemOutput, Review
 ROWS = 50
 QUOTES = 10
 LONGEST_QUOTE = 600
+# What is shown of a proposal that nobody decided, though its revision was released since.
+RELEASED = "released"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class ProposalPage:
         n_verdicts: how many verdicts taught what it adds.
         standing: the active release of production.
         has_policy: whether production demands something, so that a run can be evidence.
+        released: the first release of what is proposed, on any label.
     """
 
     proposal: Proposal
@@ -92,17 +95,28 @@ class ProposalPage:
     evidence: Evidence | None = None
     standing: Release | None = None
     has_policy: bool = False
+    released: Release | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its state, or `released` where nothing is left to decide."""
+        is_settled = self.proposal.state == Proposal.State.READY and self.released is not None
+        return RELEASED if is_settled else self.proposal.state
 
 
 def proposal_rows(
     project_id: int, *, state: str | None = None, prompt: str | None = None, before: int = 0
 ) -> tuple[list[Proposal], int | None]:
-    """The project's proposals, newest first, from below the id `before`, and where the next page begins."""
-    found = improvement.proposals_of(project_id).defer(
-        "revision__messages", "revision__parameters", "base__messages", "base__parameters"
-    )
+    """The project's proposals, newest first, from below the id `before`, and where the next page begins.
+
+    Each has `shown`, its state or `released`, and `gate`, what its newest run under a policy came to.
+    """
+    runs = Run.objects.filter(revision=OuterRef("revision"), policy__isnull=False).order_by("-pk")
+    told = runs.values(told=JSONObject(run="pk", state="state", verdict="gate__verdict"))[:1]
+    found = _with_shown(improvement.proposals_of(project_id)).annotate(gate=Subquery(told))
+    found = found.defer("revision__messages", "revision__parameters", "base__messages", "base__parameters")
     if state is not None:
-        found = found.filter(state=state)
+        found = found.filter(shown=state)
     if prompt is not None:
         found = found.filter(prompt__name=prompt)
     rows = list((found.filter(pk__lt=before) if before else found).order_by("-pk")[: ROWS + 1])
@@ -110,9 +124,15 @@ def proposal_rows(
 
 
 def states(project_id: int) -> dict[str, int]:
-    """How many proposals there are in each state; one statement."""
-    counted = Proposal.objects.filter(prompt__project=project_id).order_by().values_list("state")
+    """How many proposals are shown in each state; one statement."""
+    counted = _with_shown(Proposal.objects.filter(prompt__project=project_id)).order_by().values_list("shown")
     return dict(counted.annotate(n=Count("pk")))
+
+
+def _with_shown(proposals: QuerySet[Proposal]) -> Any:  # Any: a queryset of Proposal with an annotation
+    released = Exists(Release.objects.filter(revision=OuterRef("revision")))
+    settled = When(released, state=Proposal.State.READY, then=Value(RELEASED))
+    return proposals.annotate(shown=Case(settled, default=F("state")))
 
 
 def proposal_page(project_id: int, proposal_id: int, *, quotes_after: int = 0, below: int = 0) -> ProposalPage:
@@ -145,6 +165,7 @@ def proposal_page(project_id: int, proposal_id: int, *, quotes_after: int = 0, b
         evidence=_evidence(proposal),
         standing=releases.active_of(proposal.prompt).get(PRODUCTION),
         has_policy=label is not None and evals.policy_of_label(label) is not None,
+        released=Release.objects.filter(revision=after).select_related("label").order_by("pk").first(),
     )
 
 

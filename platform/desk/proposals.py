@@ -20,9 +20,10 @@ from projects.pages import PageRequest, page
 
 State = Proposal.State
 # In the words of the page, in the order of a proposal's life.
-STATE_WORDS = {
+STATE_WORDS: dict[str, str] = {
     State.BUILDING: "being built",
     State.READY: "waiting for approval",
+    proposal_queries.RELEASED: "released",
     State.APPROVED: "approved",
     State.REJECTED: "rejected",
     State.FAILED: "nothing to propose",
@@ -45,7 +46,7 @@ def proposal_list(request: PageRequest) -> HttpResponse:
     """`proposals/?state=ready&prompt=…`: all proposals of the project."""
     project_id = request.actor.project.pk
     state = request.GET.get("state") or None
-    chosen = state if state in State.values else None
+    chosen = state if state in STATE_WORDS else None
     prompt = request.GET.get("prompt") or None
     rows, before = proposal_queries.proposal_rows(
         project_id, state=chosen, prompt=_storable(prompt), before=number_in(request, "before") or 0
@@ -108,7 +109,8 @@ def _page(request: PageRequest, proposal: int, form: DecisionForm) -> HttpRespon
         "found": found,
         "proposal": found.proposal,
         "form": form,
-        "words": STATE_WORDS[State(found.proposal.state)],
+        "shown": found.shown,
+        "words": STATE_WORDS[found.shown],
     }
     return render(request, "desk/proposal_detail.html", context, status=422 if form.errors else 200)
 

@@ -144,6 +144,8 @@ _COUNTS = f"""
         (SELECT count(*) FROM (SELECT FROM improvement_proposal proposal
                                JOIN prompts_prompt prompt ON prompt.id = proposal.prompt_id
                                WHERE prompt.project_id = project.id AND proposal.state = 'ready'
+                               AND NOT EXISTS (SELECT FROM releases_release release
+                                               WHERE release.revision_id = proposal.revision_id)
                                LIMIT %(counted)s) few),
         (SELECT count(*) FROM ({_RUNS}) few)
     FROM projects_project project WHERE project.id = ANY(%(projects)s)
@@ -180,7 +182,7 @@ def _queue_lines(actor: Actor, now: dt.datetime) -> list[Line]:
 
 def _proposal_lines(actor: Actor) -> list[Line]:
     rows = (
-        Proposal.objects.filter(prompt__project=actor.project, state=Proposal.State.READY)
+        Proposal.objects.filter(prompt__project=actor.project, state=Proposal.State.READY, revision__releases=None)
         .select_related("prompt", "revision")
         .order_by("-pk")[:LISTED]
     )

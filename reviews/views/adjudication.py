@@ -56,11 +56,11 @@ def adjudicate(request: PageRequest, name: str) -> HttpResponse:
 
 def _settle(request: PageRequest, queue: Queue) -> HttpResponse:
     item_id = _number(request.POST.get("item", ""))
-    if not adjudication.may_adjudicate(queue, request.actor):
-        raise NotAnAdjudicator
     found = queries.disputed_once(queue, item_id)
     if found is None:
         return _settled_meanwhile(request, queue, None)
+    if not adjudication.may_adjudicate(queue, request.actor):
+        raise NotAnAdjudicator
     try:
         rationale = _rationale(request.POST)
         adjudication.adjudicate(

@@ -1,8 +1,10 @@
 """Pages about queues: what waits for whom, what fills them, and what takes in all that match."""
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from core import clock, flaws
 from core.problems import FieldError, Invalid, Problem
@@ -16,6 +18,17 @@ from reviews.services import adjudication, intake, items, queues, rules
 
 SEEN_BY = (Scope.READ, Scope.REVIEW)
 ROWS = 50
+# What the form of the outputs sends besides the filter.
+NO_FILTER = ("csrfmiddlewaretoken", "all", "output", "back")
+
+
+class NoneChosen(Invalid):
+    """Nothing says which outputs are meant."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            FieldError("output", "no output is chosen; tick some in the list, or choose all that match, then send again")
+        )
 
 
 @page(GET=SEEN_BY)
@@ -93,13 +106,22 @@ def rule_form(request: PageRequest, name: str) -> HttpResponse:
 
 @page(POST=Scope.EVALUATE)
 def queue_take_in(request: PageRequest, name: str) -> HttpResponse:
-    """`queues/<name>/take-in/`: the chosen outputs (`output`, repeated), or with `all` whatever the filter matches."""
+    """`queues/<name>/take-in/`: the chosen outputs (`output`, repeated), or with `all` whatever the filter matches.
+
+    It leads `back` to the list, and tells there where the queue is; without `back` to the queue.
+    """
     queue = queries.queue_named(request.actor.project.pk, name)
+    page_of_queue = reverse("reviews:queue-detail", args=[request.actor.project.slug, queue.name])
+    back = _back(request.POST)
     try:
-        messages.success(request, _taken(request, queue))
+        said = _taken(request, queue)
+    except NoneChosen as problem:
+        messages.error(request, f"Nothing was added: {problem.errors[0].message}.")
     except Invalid as problem:
         messages.error(request, f"Nothing was added. {problem.detail}")
-    return redirect("reviews:queue-detail", request.actor.project.slug, queue.name)
+    else:
+        messages.success(request, said, extra_tags=page_of_queue if back else "")
+    return HttpResponseRedirect(back or page_of_queue)
 
 
 @page(POST=Scope.EVALUATE)
@@ -131,17 +153,23 @@ def _initial(queue: Queue | None, query: QueryDict) -> dict[str, object]:
 
 
 def _filter(sent: QueryDict) -> dict[str, str]:
-    return {name: str(value) for name, value in sent.items() if name not in ("csrfmiddlewaretoken", "all", "output")}
+    return {name: str(value) for name, value in sent.items() if name not in NO_FILTER}
+
+
+def _back(sent: QueryDict) -> str:
+    """The page of ours to go back to, or nothing."""
+    back = sent.get("back", "")
+    return back if back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None) else ""
 
 
 def _taken(request: PageRequest, queue: Queue) -> str:
     """What was done, in words."""
     if request.POST.get("all"):
         intake.ask(queue=queue, given=_filter(request.POST), by=request.actor, now=clock.now())
-        return f"All that match go into {queue.name}; below you see how far it is."
+        return f"All that match go into {queue.name}; its page shows how far it is."
     external_ids = request.POST.getlist("output")
     if not external_ids:
-        raise Invalid(FieldError("output", "none is chosen; choose outputs, or send all that match"))
+        raise NoneChosen
     added = items.add_outputs(queue=queue, external_ids=external_ids)
     kept = f", {added.n_duplicates} had been there" if added.n_duplicates else ""
     unknown = f", {len(added.rejected)} are unknown here" if added.rejected else ""

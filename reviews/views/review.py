@@ -16,7 +16,7 @@ from core import clock
 from core.problems import Conflict, FieldError, Invalid, Problem
 from projects.access import Scope
 from projects.pages import PageRequest, page
-from reviews import answersheet, desk_queries, forms, readings
+from reviews import answersheet, desk_queries, forms, queries, readings
 from reviews.desk_queries import Desk, Rail
 from reviews.questions import LONGEST_TEXT
 from reviews.services import assignment, drafts, withdrawals
@@ -188,6 +188,7 @@ def review_undo(request: PageRequest, queue: str) -> HttpResponse:
     """
     number, here = _number(request.POST.get("item", "")), _number(request.POST.get("here", ""))
     if number is None:
+        queries.queue_named(request.actor.project.pk, queue)
         messages.warning(request, "Say which item you want back: open it from the list of what you have done.")
         return redirect("reviews:review-home", request.actor.project.slug)
     try:

@@ -15,6 +15,7 @@ from ledger.models import Heartbeat
 from projects.models import Project, Role, User
 from projects.queries import projects_of
 from prompts.models import Label
+from releases import services as releases
 from reviews.models import Bookmark, Claim, Item, Review, Skip
 from tests import factories
 from tests.conventions.world import a_world
@@ -128,6 +129,23 @@ class TestWaits:
         Proposal.objects.update(state="ready", revision=factories.a_revision(prompt), built_at=clock.now())
         assert waits_for(manager, project).proposals == 1
         assert waits_for(factories.a_member(project, Role.ENGINEER), project).proposals == 0
+
+    def test_counts_no_proposal_whose_revision_was_released(self, project: Project) -> None:
+        prompt = factories.a_prompt(project)
+        factories.a_proposal(prompt)
+        manager = factories.a_member(project, Role.MANAGER)
+        revision = factories.a_revision(prompt)
+        Proposal.objects.update(state="ready", revision=revision, built_at=clock.now())
+        assert waits_for(manager, project).proposals == 1
+        releases.release_initially(
+            prompt=prompt,
+            label_name="production",
+            revision=revision,
+            reason="the first one",
+            by=factories.an_actor(project),
+            now=clock.now(),
+        )
+        assert waits_for(manager, project).proposals == 0
 
     def test_counts_runs_until_somebody_acts_on_them(self, project: Project) -> None:
         engineer = factories.a_member(project)

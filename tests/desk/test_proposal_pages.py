@@ -14,6 +14,7 @@ from improvement import services
 from improvement.models import Proposal
 from projects.models import Role
 from prompts.models import Label
+from releases import services as releases
 from tests import factories
 from tests.desk import loops
 from tests.desk.loops import Loop
@@ -58,6 +59,12 @@ def state(loop: Loop) -> str:
     return Proposal.objects.get(pk=loop.proposal.pk).state
 
 
+def released(loop: Loop) -> None:
+    releases.release_initially(
+        prompt=loop.prompt, label_name="canary", revision=loop.candidate, reason="a try", by=loop.by, now=clock.now()
+    )
+
+
 class TestProposalList:
     def test_shows_states_and_reasons_and_filters_by_them(self, loop: Loop, manager: Client) -> None:
         failed = loops.a_proposal(loop.prompt, loop.by)
@@ -67,6 +74,21 @@ class TestProposalList:
         page = text_of(manager.get(url(loop, "proposal-list") + "?state=failed"))
         assert f"Proposal {failed.pk}" in page
         assert f"Proposal {loop.proposal.pk}<" not in page
+
+    def test_one_whose_revision_was_released_is_shown_as_released(self, loop: Loop, manager: Client) -> None:
+        run = loops.a_tested(loop.candidate)
+        page = text_of(manager.get(url(loop, "proposal-list")))
+        assert reverse("evals:run-detail", args=[loop.project.slug, run.pk]) in page
+        released(loop)
+        page = text_of(manager.get(url(loop, "proposal-list")))
+        assert "Released 1" in page
+        assert "Waiting for approval" not in page
+        assert f"Proposal {loop.proposal.pk}<" in text_of(manager.get(url(loop, "proposal-list") + "?state=released"))
+        assert f"Proposal {loop.proposal.pk} for" not in text_of(manager.get(url(loop, "waiting")))
+        page = text_of(manager.get(detail(loop)))
+        assert "to canary by" in page
+        assert "Approve revision" not in page
+        assert "Reject<" not in page
 
     def test_costs_the_same_with_more_proposals(
         self, loop: Loop, manager: Client, django_assert_num_queries: Any

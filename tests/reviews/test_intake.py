@@ -254,9 +254,25 @@ class TestOnThePage:
         assert in_queue(queue) == {output.pk for output in chosen}
 
     def test_nothing_chosen_is_said(self, engineer: Client, project: Project, queue: Queue) -> None:
-        for sent, said in (({}, "none is chosen"), ({"all": "1", "status": "fine"}, "send ok or error")):
+        for sent, said in (({}, "no output is chosen"), ({"all": "1", "status": "fine"}, "send ok or error")):
             answer = engineer.post(f"/{project.slug}/queues/{queue.name}/take-in/", sent, follow=True)
             assert said in answer.content.decode()
+
+    def test_who_came_from_the_list_stays_there_and_is_told_where_the_queue_is(
+        self, engineer: Client, project: Project, queue: Queue
+    ) -> None:
+        output = factories.an_output(project)
+        back, url = f"/{project.slug}/outputs/?status=ok", f"/{project.slug}/queues/{queue.name}/take-in/"
+        answer = engineer.post(url, {"all": "", "back": back}, follow=True)
+        assert answer.redirect_chain[-1][0] == back
+        assert "tick some in the list" in answer.content.decode()
+        answer = engineer.post(url, {"all": "", "back": back, "output": output.external_id}, follow=True)
+        assert answer.redirect_chain[-1][0] == back
+        assert f'<a href="/{project.slug}/queues/{queue.name}/">Open it</a>' in answer.content.decode()
+        engineer.post(url, {"all": "1", "back": back, "status": "ok"})
+        assert Intake.objects.get().filter == {"status": "ok"}
+        for elsewhere in ("https://example.org/", "//example.org/", "/\\example.org"):
+            assert engineer.post(url, {"back": elsewhere})["Location"] == f"/{project.slug}/queues/{queue.name}/"
 
     def test_progress_is_asked_for_while_it_walks_and_no_longer(
         self, engineer: Client, project: Project, queue: Queue

@@ -7,6 +7,7 @@ const list = document.querySelector("#outputs");
 const side = document.querySelector("#side");
 const counted = document.querySelector("#n-chosen");
 const all = document.querySelector("#choose-all");
+const some = document.querySelector("#choose-chosen");
 const hasRoom = matchMedia("(width >= 60rem)");
 
 const rows = () => [...list.querySelectorAll("tbody tr:not(.older)")];
@@ -29,8 +30,16 @@ function close() {
 
 function count() {
   const n = list.querySelectorAll("[name=output]:checked").length;
-  counted.hidden = n === 0 && !all?.checked;
-  counted.textContent = all?.checked ? "All that match" : `${n} chosen of`;
+  counted.hidden = n === 0;
+  counted.textContent = `${n} chosen of`;
+  if (some) document.querySelector("#chosen-words").textContent = n ? `The ${n} chosen` : "Those chosen in the list, none yet";
+  return n;
+}
+
+/** Where nothing is chosen, only all that match can be meant; one that is chosen means itself. */
+function choose() {
+  const n = count();
+  if (some) (n ? some : all).checked = true;
 }
 
 function step(by) {
@@ -66,10 +75,10 @@ if (list && side) {
     if (event.target.closest("[data-close-side]")) close();
   });
   document.addEventListener("change", (event) => {
-    if (event.target.matches("[name=output], #choose-all")) count();
+    if (event.target.matches("[name=output]")) choose();
   });
   document.addEventListener("keydown", (event) => {
     if (mayAct(event)) act(event);
   });
-  count();
+  choose();
 }

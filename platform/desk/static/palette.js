@@ -21,6 +21,13 @@ function filterPages() {
 }
 
 function move(event) {
+  if (event.key === "Escape" && !event.isComposing) {
+    // A field for a search takes the first press for itself, to empty it.
+    event.preventDefault();
+    event.stopPropagation();
+    palette.close();
+    return;
+  }
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) {
     event.preventDefault();

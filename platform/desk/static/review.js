@@ -9,15 +9,21 @@ const BEAT_MS = 60_000;
 const ACTIVE_MS = 90_000;
 const AHEAD_MS = 45_000;
 const RETRY_MS = 5_000;
+const LONGEST_SHOWN = 300;
 
 const desk = document.querySelector("#desk");
 const clocks = new WeakMap();
 const settled = new WeakSet(); // parts whose text is handed in or given up: nothing of them is kept any more
+const edited = new WeakMap(); // when something was last typed into a part, here
+const ours = new WeakMap(); // what this tab kept of a part, or took over: another tab may have kept something else
+const offered = new WeakSet(); // parts that show what another tab kept
 let work = desk.querySelector(".work");
 let next = null;
 let submitting = null;
 let saving = null;
 let saveTimer = 0;
+let skipping = false;
+let path = location.pathname;
 let lastActive = performance.now();
 
 // Requests ---------------------------------------------------------------------------------------------------------
@@ -60,31 +66,44 @@ function typedIn(part) {
   return [...new FormData(form)].filter(([name, value]) => !fixed.has(name) && value !== "");
 }
 
-/** At once, so that not even a crash of the browser loses a word. */
-function mirror(part = work) {
-  if (settled.has(part)) return;
+function keep(key, kept) {
   try {
-    localStorage.setItem(part.dataset.kept, JSON.stringify({ at: Date.now(), typed: typedIn(part) }));
+    if (kept) localStorage.setItem(key, JSON.stringify(kept));
+    else localStorage.removeItem(key);
   } catch {
     // Storage may be full or forbidden; the draft on the server is the other copy.
   }
 }
 
-function mirrored(part) {
+function keptAt(key) {
   try {
-    return JSON.parse(localStorage.getItem(part.dataset.kept));
+    return JSON.parse(localStorage.getItem(key));
   } catch {
     return null;
   }
 }
 
+/** At once, so that not even a crash of the browser loses a word. */
+function mirror(part = work, at = Date.now()) {
+  if (settled.has(part)) return;
+  const typed = typedIn(part);
+  ours.set(part, JSON.stringify(typed));
+  keep(part.dataset.kept, { at, typed });
+}
+
+/** Once more on leaving; a tab that was left alone says nothing over what was typed later in another one. */
+function mirrorLast() {
+  const at = edited.get(work);
+  if (!at || !formOf(work) || (keptAt(work.dataset.kept)?.at ?? 0) >= at || typedIn(work).length === 0) return;
+  mirror(work, at);
+}
+
+/** What was handed in or given up here goes; what another tab kept of the item stays. */
 function forget(part) {
   settled.add(part);
-  try {
-    localStorage.removeItem(part.dataset.kept);
-  } catch {
-    // Nothing was kept then.
-  }
+  const kept = keptAt(part.dataset.kept);
+  if (kept && JSON.stringify(kept.typed) === ours.get(part)) keep(part.dataset.kept, null);
+  if (offered.has(part)) keep(otherOf(part), null);
 }
 
 function fill(part, typed) {
@@ -96,16 +115,59 @@ function fill(part, typed) {
   }
 }
 
-/** What this browser kept comes back where it is newer than the server's draft and says something else. */
+/** Where words wait that were typed besides the draft, until somebody uses or drops them. */
+const otherOf = (part) => `${part.dataset.kept}/other`;
+
+/** What `typed` says that does not stand in the form; blanks around it say nothing. */
+function notIn(part, typed) {
+  const known = new Set(typedIn(part).map(([name, value]) => JSON.stringify([name, value.trim()])));
+  return typed.filter(([name, value]) => value.trim() && !known.has(JSON.stringify([name, value.trim()])));
+}
+
+/** What this browser kept comes back where it is newer than the server's draft; where it is older, it is offered. */
 function restore(part) {
-  const kept = mirrored(part);
-  if (!kept || !formOf(part)) return;
-  const isSame = JSON.stringify(kept.typed) === JSON.stringify(typedIn(part));
-  const serverAt = Number(part.dataset.saved || 0) * 1000;
-  if (isSame || kept.typed.length === 0 || kept.at < serverAt) return;
+  const kept = keptAt(part.dataset.kept);
+  if (kept?.typed.length) {
+    const isNewer = kept.at >= Number(part.dataset.saved || 0) * 1000;
+    if (JSON.stringify(kept.typed) === JSON.stringify(typedIn(part))) ours.set(part, JSON.stringify(kept.typed));
+    else if (isNewer) takeOver(part, kept, `What you typed at ${hour(new Date(kept.at))} is here again.`);
+    else if (notIn(part, kept.typed).length) {
+      keep(otherOf(part), kept);
+      keep(part.dataset.kept, null);
+    }
+  }
+  const other = keptAt(otherOf(part));
+  if (other) offer(part, other);
+}
+
+function takeOver(part, kept, said) {
   fill(part, kept.typed);
-  tell(part, "note", `What you typed at ${hour(new Date(kept.at))} is here again.`);
+  ours.set(part, JSON.stringify(kept.typed));
+  tell(part, "note", said);
   scheduleSave(part);
+}
+
+function offer(part, kept) {
+  const words = notIn(part, kept.typed).map(([, value]) => value.trim()).join(" · ");
+  if (!words) return keep(otherOf(part), null);
+  offered.add(part);
+  const shown = words.length > LONGEST_SHOWN ? `${words.slice(0, LONGEST_SHOWN)}…` : words;
+  tell(part, "other", `Another tab kept this text at ${hour(new Date(kept.at))}: “${shown}”`);
+  const settle = (text, act) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: text });
+    button.addEventListener("click", () => {
+      keep(otherOf(part), null);
+      tell(part, "other", "");
+      act();
+    });
+    return button;
+  };
+  const use = settle("Use it", () => {
+    takeOver(part, kept, "");
+    showConditions(part);
+    mirror(part);
+  });
+  part.querySelector('.notes [data-kind="other"]').append(use, settle("Drop it", () => {}));
 }
 
 const hour = (moment) => moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -251,6 +313,11 @@ function tellAhead() {
   if (said && next) said.textContent = "The next item is ready";
 }
 
+function goTo(url, { replaces = false } = {}) {
+  history[replaces ? "replaceState" : "pushState"]({}, "", url);
+  path = location.pathname;
+}
+
 function show(part) {
   work.replaceWith(part);
   work = part;
@@ -281,7 +348,7 @@ async function handIn(part, form) {
   delete desk.dataset.aheadReady;
   if (shownAhead) {
     body.set("ahead", shownAhead.dataset.item);
-    history.pushState({}, "", shownAhead.dataset.url);
+    goTo(shownAhead.dataset.url);
     show(shownAhead);
   } else {
     form.setAttribute("aria-busy", "true");
@@ -329,8 +396,7 @@ async function taken(part, shownAhead, answer) {
   window.htmx?.process(desk.querySelector(".rail"));
   showToast(said.querySelector(".handed-in"));
   if (whole) {
-    if (shownAhead) history.replaceState({}, "", answer.headers.get("HX-Push-Url"));
-    else history.pushState({}, "", answer.headers.get("HX-Push-Url"));
+    goTo(answer.headers.get("HX-Push-Url"), { replaces: Boolean(shownAhead) });
     show(document.adoptNode(whole));
     if (shownAhead) tell(work, "note", "Somebody else took the item that was shown; this is the next one.");
   } else {
@@ -340,15 +406,38 @@ async function taken(part, shownAhead, answer) {
 
 function back(part, shownAhead) {
   if (!shownAhead) return;
-  history.replaceState({}, "", part.dataset.url);
+  goTo(part.dataset.url, { replaces: true });
   show(part);
 }
 
 function showToast(toast) {
-  document.querySelectorAll(".toast.handed-in").forEach((old) => old.remove());
+  // What was said about the item before is past, too: nothing of it covers the way back.
+  const past = ".toast.handed-in, .toasts .toast--info, .toasts .toast--success";
+  document.querySelectorAll(past).forEach((old) => old.remove());
   if (!toast) return;
   document.querySelector("#main > :last-child").before(toast);
   setTimeout(() => toast.remove(), 20_000);
+}
+
+/** Pass over the item; what was typed is given up once the server has said so, and not before. */
+async function skipNow(form) {
+  if (skipping) return;
+  const part = work;
+  skipping = true;
+  clearTimeout(saveTimer);
+  try {
+    await saving;
+    const answer = await post(form.action, new FormData(form));
+    const onward = answer.headers.get("HX-Redirect");
+    if (!onward) throw new Error(String(answer.status));
+    if (answer.ok) forget(part);
+    location.assign(onward);
+  } catch (error) {
+    if (error instanceof SignedOut) tellSignedOut(part);
+    else tell(part, "away", "The server could not be reached, so this is not skipped. Your text is kept; skip it again.");
+    if (edited.has(part)) scheduleSave(part, RETRY_MS);
+  }
+  skipping = false;
 }
 
 // Questions and keys -----------------------------------------------------------------------------------------------
@@ -365,7 +454,8 @@ function mark(question, { focus = true, scroll = true } = {}) {
   question.classList.add("is-current");
   question.querySelector(".q-keys").hidden = false;
   if (!focus) return;
-  const choice = question.querySelector("input[type=radio]:checked, input[type=radio], input[type=checkbox]");
+  const choice =
+    question.querySelector("input[type=radio]:checked") ?? question.querySelector("input[type=radio], input[type=checkbox]");
   const target = choice ?? question;
   if (target === question) question.tabIndex = -1;
   target.focus({ preventScroll: true });
@@ -456,6 +546,7 @@ function changed(event) {
   noteActive();
   if (!work.contains(event.target) || event.target.name === "reason" || event.target.name?.startsWith("as-")) return;
   showConditions(work);
+  edited.set(work, Date.now());
   mirror();
   scheduleSave();
 }
@@ -465,7 +556,11 @@ document.addEventListener("change", changed);
 document.addEventListener("focusin", (event) => mark(event.target.closest?.(".question"), { focus: false }));
 document.addEventListener("pointerdown", noteActive);
 document.addEventListener("submit", (event) => {
-  if (event.target.matches(".skip-form")) forget(work);
+  if (event.target.matches(".skip-form")) {
+    event.preventDefault();
+    skipNow(event.target);
+    return;
+  }
   if (event.target !== formOf(work) || event.submitter?.hasAttribute("formaction")) return;
   event.preventDefault();
   submit();
@@ -482,9 +577,10 @@ addEventListener("storage", (event) => {
   if (event.key !== work.dataset.kept || !event.newValue) return;
   tell(work, "tabs", "This item is open in another tab, too. What you type last is the draft; only one of the two can be handed in.");
 });
-addEventListener("popstate", () => location.reload());
+// A link within the page is a step in the history, too.
+addEventListener("popstate", () => location.pathname !== path && location.reload());
 addEventListener("pageshow", (event) => event.persisted && location.reload());
-addEventListener("pagehide", () => formOf(work) && typedIn(work).length && mirror());
+addEventListener("pagehide", mirrorLast);
 
 function arm(part) {
   if (!formOf(part)) return;
