@@ -222,7 +222,8 @@ def _why_undefined(found: Sums, n_population: int) -> str | None:
     if not found.n_settled:
         return _nothing_settled(found)
     if found.n_effective < LEAST_EFFECTIVE:
-        return f"its reviews weigh as much as {found.n_effective:.1f} equal ones; at least {LEAST_EFFECTIVE} are needed"
+        n = f"{found.n_effective:.1f}"
+        return f"too few reviews, with an effective n of {n}; at least {LEAST_EFFECTIVE} is needed"
     return None
 
 

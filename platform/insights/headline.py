@@ -114,6 +114,8 @@ def _lede(report: Report, quality: Figure) -> str:
     said = [f"The share lies between {interval.replace(units.DASH, ' and ')} (95{NARROW}%, {sums.n_settled:,} reviews)"]
     if not is_share(report):
         said[0] = said[0].replace("The share", "It")
+    if quality.low == quality.high:
+        said = [_of_all(sums.n_settled, compared.now.volume.n_ok)]
     gain = compared.gain
     if gain.value is not None and gain.low is not None and gain.high is not None:
         said.append(
@@ -124,3 +126,10 @@ def _lede(report: Report, quality: Figure) -> str:
     if sums.n_waiting:
         said.append(f"{sums.n_waiting:,} drawn outputs are not settled yet")
     return f"{'; '.join(said)}."
+
+
+def _of_all(n_settled: int, n: int) -> str:
+    """In place of an interval without a width: nothing was left to chance."""
+    if n_settled < n:
+        return f"{n_settled:,} of the {n:,} outputs were reviewed, and none was left out by chance"
+    return f"Every one of the {n:,} outputs was reviewed"

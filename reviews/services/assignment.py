@@ -128,8 +128,9 @@ def fetch_ahead(*, queue_name: str, here: int | None = None, by: Actor, now: dt.
     """The item that `claim_next` would give after the one at hand, before its turn; None where there is none.
 
     It takes no place: for `AHEAD` others get another item first, and this one where there is no other. A repeat
-    gives the same item with a new end. What the reviewer has or had on the desk is not fetched: its claim stays what
-    it is, under a live lease or not. Two statements.
+    gives the same item with a new end. Where the reviewer has another item on the desk besides the one at hand, that
+    comes next. The claim of what the reviewer has or had on the desk stays what it is, under a live lease or not. Two
+    statements.
 
     Args:
         queue_name: a queue of the actor's project.
@@ -353,9 +354,15 @@ _HELD_OR_FREE = f"""
     SELECT id FROM held UNION ALL SELECT id FROM free UNION ALL SELECT id FROM last
 """  # noqa: S608  # constants
 
-# As above for the item after the one at hand; no row is locked, for no place is taken.
+# As above for the item after the one at hand; no row is locked, for no place is taken. What is on the desk besides
+# it comes first, as it will with the next claim.
 _FETCH_AHEAD = f"""
-    WITH {_BOOKMARK}, held AS (
+    WITH {_BOOKMARK}, on_desk AS (
+        SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
+        WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s AND NOT c.is_ahead
+          AND i.queue_id = %(queue)s AND %(here)s <> 0 AND i.id <> %(here)s AND {_NEEDS_ONE_MORE}
+        ORDER BY i.id LIMIT 1
+    ), held AS (
         SELECT i.id FROM reviews_claim c JOIN reviews_item i ON i.id = c.item_id
         WHERE c.reviewer = %(reviewer)s AND c.lease_until > %(now)s AND c.is_ahead
           AND i.queue_id = %(queue)s AND i.id <> %(here)s AND {_NEEDS_ONE_MORE}
@@ -371,12 +378,14 @@ _FETCH_AHEAD = f"""
         ORDER BY undone.id LIMIT 20
     ), picked AS (
         SELECT id FROM held UNION ALL (SELECT id FROM free ORDER BY is_fetched, id LIMIT 1)
+    ), fetched AS (
+        INSERT INTO reviews_claim (item_id, reviewer, token, lease_until, is_ahead)
+        SELECT id, %(reviewer)s, %(token)s, %(until)s, TRUE FROM picked WHERE NOT EXISTS (SELECT FROM on_desk)
+        ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until
+            WHERE reviews_claim.is_ahead
+        RETURNING item_id
     )
-    INSERT INTO reviews_claim (item_id, reviewer, token, lease_until, is_ahead)
-    SELECT id, %(reviewer)s, %(token)s, %(until)s, TRUE FROM picked
-    ON CONFLICT (item_id, reviewer) DO UPDATE SET lease_until = EXCLUDED.lease_until
-        WHERE reviews_claim.is_ahead
-    RETURNING item_id
+    SELECT id FROM on_desk UNION ALL SELECT item_id FROM fetched
 """  # noqa: S608  # constants
 
 # The same reviewer keeps the same token: what was begun under an expired lease may still be handed in.

@@ -26,9 +26,8 @@ class NoneChosen(Invalid):
     """Nothing says which outputs are meant."""
 
     def __init__(self) -> None:
-        super().__init__(
-            FieldError("output", "no output is chosen; tick some in the list, or choose all that match, then send again")
-        )
+        todo = "tick some in the list, or choose all that match, then send again"
+        super().__init__(FieldError("output", f"no output is chosen; {todo}"))
 
 
 @page(GET=SEEN_BY)

@@ -91,18 +91,20 @@ def review_submit(request: PageRequest, queue: str, item: int) -> HttpResponse:
 
 @page(POST=Scope.REVIEW)
 def review_skip(request: PageRequest, queue: str, item: int) -> HttpResponse:
-    """`…/skip/`: pass over the item for good, with a reason."""
+    """`…/skip/`: pass over the item for good, with a reason, and on to the next; the script is told where that is."""
     desk_queries.desk(queue_name=queue, item_id=item, by=request.actor, now=clock.now())
     reason = request.POST.get("reason", "").replace("\x00", "").strip()
     if not reason:
         messages.warning(request, "Say why you skip this item; whoever looks after the queue reads it.")
-        return _to_item(request, queue, item)
+        return _not_skipped(request, queue, item)
     try:
         assignment.skip(item_id=item, reason=reason[:LONGEST_REASON], by=request.actor, now=clock.now())
     except Conflict as problem:
-        return _told(request, queue, item, problem)
+        messages.warning(request, problem.detail)
+        return _not_skipped(request, queue, item)
     messages.success(request, f"Item {item:,} is skipped: {reason[:80]}")
-    return redirect(_following(request, queue))
+    following = _following(request, queue)
+    return HttpResponse(status=204, headers={"HX-Redirect": following}) if request.htmx else redirect(following)
 
 
 @page(POST=Scope.REVIEW)
@@ -197,6 +199,12 @@ def review_undo(request: PageRequest, queue: str) -> HttpResponse:
         return _told(request, queue, number if here is None else here, problem)
     messages.info(request, f"Item {item.pk:,} is yours again, as you had answered it. Nothing counts until you submit.")
     return _to_item(request, queue, item.pk)
+
+
+def _not_skipped(request: PageRequest, queue: str, item: int) -> HttpResponse:
+    """Back to the item; the script hears by the status that what was typed is not to be given up."""
+    back = _to_item(request, queue, item)
+    return HttpResponse(status=409, headers={"HX-Redirect": back.url}) if request.htmx else back
 
 
 def _hand_in(request: PageRequest, desk: Desk, typed: Typed) -> None:

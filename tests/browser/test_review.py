@@ -260,6 +260,112 @@ def test_two_tabs_lose_nothing(sign_in: SignIn, reviewer: User, queue: Queue) ->
     assert Review.objects.get().comment == "from the second"
 
 
+def test_words_of_another_tab_are_offered_where_the_draft_is_newer(
+    sign_in: SignIn, reviewer: User, queue: Queue
+) -> None:
+    first = begin(sign_in(reviewer), queue)
+    second = first.context.new_page()
+    second.goto(first.url)
+    at_item(second, "number 0")
+    ready(first)
+    first.keyboard.press("1")
+    first.keyboard.press("Control+Enter")
+    at_item(first, "number 1")
+    n_reviews(1)
+    second.locator("textarea[name=comment]").fill("from the second")
+    second.keyboard.press("Escape")
+    second.get_by_role("radio", name="Yes").check(force=True)
+    second.keyboard.press("Control+Enter")
+    expect(second.locator(".notes")).to_contain_text("This was not handed in")
+    second.close()
+    expect(first.locator(".toast.handed-in")).to_contain_text("submitted")
+    first.keyboard.press("u")
+    at_item(first, "number 0")
+    expect(first.locator("textarea[name=comment]")).to_have_value("")
+    first.reload()
+    expect(first.locator(".notes")).to_contain_text("Another tab kept this text")
+    expect(first.locator(".notes")).to_contain_text("from the second")
+    assert_accessible(first)
+    first.get_by_role("button", name="Use it").click()
+    expect(first.locator("textarea[name=comment]")).to_have_value("from the second")
+    expect(first.locator(".notes")).to_have_text("")
+    saved(first)
+    first.keyboard.press("Control+Enter")
+    n_reviews(1)
+    assert Review.objects.standing().get().comment == "from the second"
+    first.wait_for_function("() => !Object.keys(localStorage).some(key => /[/][0-9]+[/]/.test(key))")
+
+
+def test_a_skip_that_does_not_arrive_takes_no_word_with_it(
+    sign_in: SignIn, reviewer: User, queue: Queue, watch: Watch
+) -> None:
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    page.route("**/review/**", lambda route: route.abort())
+    page.locator("textarea[name=comment]").fill("a long thought")
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    page.keyboard.type("Not my language")
+    page.keyboard.press("Enter")
+    expect(page.locator(".notes")).to_contain_text("so this is not skipped")
+    page.unroute("**/review/**")
+    page.reload()
+    at_item(page, "number 0")
+    expect(page.locator("textarea[name=comment]")).to_have_value("a long thought")
+    page.locator(".skipping > summary").click()
+    page.get_by_label("Why do you skip it?").fill("Not my language")
+    page.get_by_role("button", name="Skip this item").click()
+    at_item(page, "number 1")
+    assert page.evaluate("Object.keys(localStorage).filter(key => /[/][0-9]+[/]/.test(key))") == []
+
+
+def test_after_an_undo_the_item_that_was_left_comes_next_and_no_stranger_is_blamed(
+    sign_in: SignIn, reviewer: User, queue: Queue
+) -> None:
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    page.keyboard.press("1")
+    page.keyboard.press("Control+Enter")
+    at_item(page, "number 1")
+    n_reviews(1)
+    ready(page)
+    expect(page.locator(".toast.handed-in")).to_contain_text("submitted")
+    page.keyboard.press("u")
+    at_item(page, "number 0")
+    expect(page.locator(".toasts")).to_contain_text("yours again")
+    ready(page)
+    with page.expect_response(re.compile("/submit/$")):
+        page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast.handed-in")).to_contain_text("submitted")
+    at_item(page, "number 1")
+    expect(page.locator(".notes")).to_have_text("")
+    expect(page.locator(".toasts .toast")).to_have_count(0)
+    n_reviews(1)
+    ready(page)
+
+
+def test_the_answer_that_was_given_is_marked_and_the_way_to_the_content_reloads_nothing(
+    sign_in: SignIn, reviewer: User, queue: Queue
+) -> None:
+    page = begin(sign_in(reviewer), queue)
+    ready(page)
+    page.keyboard.press("2")
+    with page.expect_response(re.compile("/draft/$")):
+        page.locator("textarea[name=comment]").fill("hm")
+    saved(page)
+    page.reload()
+    ready(page)
+    expect(page.get_by_role("radio", name="No", exact=True)).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("radio", name="No", exact=True)).to_be_checked()
+    page.evaluate("window.stayed = true")
+    page.get_by_role("link", name="To the content").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#main$"))
+    at_item(page, "number 0")
+    assert page.evaluate("window.stayed")
+
+
 def test_a_session_that_ends_takes_no_word_with_it(
     sign_in: SignIn, reviewer: User, queue: Queue, live_server: Any
 ) -> None:
@@ -467,3 +573,5 @@ def test_single_keys_can_be_turned_off(sign_in: SignIn, reviewer: User, queue: Q
     page.get_by_role("radio", name="Yes").check(force=True)
     page.keyboard.press("Control+Enter")
     at_item(page, "number 1")
+    n_reviews(1)
+    ready(page)

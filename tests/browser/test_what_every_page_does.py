@@ -96,6 +96,12 @@ class TestPalette:
         desk.keyboard.type("refund-a")
         expect(desk.locator("#palette-found a").first).to_contain_text("refund-answer")
 
+    def test_closes_at_the_first_escape_with_words_in_it(self, desk: Page) -> None:
+        desk.keyboard.press("Control+k")
+        desk.keyboard.type("ru")
+        desk.keyboard.press("Escape")
+        expect(desk.locator("#palette")).to_be_hidden()
+
     def test_is_a_page_without_a_script(self, project: Project, sign_in: SignIn) -> None:
         page = sign_in(factories.a_member(project, Role.ENGINEER), java_script_enabled=False)
         page.goto(f"/{project.slug}/")

@@ -40,11 +40,11 @@ def manager(project: Project) -> Client:
     return client
 
 
-def ten_days(project: Project, *, uncovered: int = 0, **fields: object) -> None:
+def ten_days(project: Project, *, uncovered: int = 0, rate: float = 0.9, **fields: object) -> None:
     """Ten days of traffic, everything reviewed; on the first `uncovered` of them nothing was drawn."""
     dice = random.Random(4)
     queue = desk.a_queue(project)
-    production.a_rule(queue, 0.9)
+    production.a_rule(queue, rate)
     for day in range(10):
         at = TODAY - dt.timedelta(days=9 - day)
         production.a_day(project, at, 24, dice=dice, good=0.9, is_drawn=day >= uncovered, **fields)
@@ -58,6 +58,12 @@ class TestTrends:
         assert "% of answers are good from 11 Mar to 20 Mar." in page
         assert "The share lies between" in page
         assert page.count('role="img"') == 2 * len(figures.KEYS)
+
+    def test_names_no_interval_where_every_output_was_reviewed(self, project: Project, manager: Client) -> None:
+        ten_days(project, rate=1.0)
+        page = manager.get(f"/{project.slug}/trends/?days=10").content.decode()
+        assert "Every one of the 240 outputs was reviewed;" in page
+        assert "The share lies between" not in page
 
     def test_compares_with_what_was_before_the_release(self, project: Project, manager: Client) -> None:
         prompt = factories.a_prompt(project)

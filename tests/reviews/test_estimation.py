@@ -153,7 +153,7 @@ class TestOfPeriod:
         assert estimation.of_period(sums([0.5] * 5, [1, 1, 1, 0, 0]), n_population=5).value == 0.6
         few = estimation.of_period(sums([0.5] * 4, [1, 1, 1, 0]), n_population=4)
         assert few.value is None
-        assert few.reason == "its reviews weigh as much as 4.0 equal ones; at least 5 are needed"
+        assert few.reason == "too few reviews, with an effective n of 4.0; at least 5 is needed"
         uneven = estimation.of_period(sums([0.001] + [1.0] * 50, [1.0] * 51), n_population=51)
         assert uneven.value is None
         assert uneven.n == 51
