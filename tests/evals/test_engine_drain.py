@@ -191,6 +191,7 @@ def test_leaves_early_when_another_run_has_nobody(monkeypatch):
     assert made.claims_until < made.polite_at + 3
     assert 100 < left < 200
     assert run.results.filter(state="done").count() == 200 - left
+    monkeypatch.undo()  # on a busy machine 0.2 s may be over before the first claim
     visit(other, Scripted())
     assert other.results.get().state == "done"
 

@@ -146,7 +146,7 @@ class TestSetUp:
             ("queues", {**QUEUE, "lease_minutes": 1.5}, "lease_minutes"),
             ("queues", {**QUEUE, "adjudicators": ["nobody@example.org"]}, "adjudicators[0]"),
             ("queues", {**QUEUE, "adjudicators": "a@example.org"}, "adjudicators"),
-            ("queues/intents/items", {}, "outputs"),
+            ("queues/intents/items", {}, "body"),
             ("queues/intents/items", {"outputs": []}, "outputs"),
             ("queues/intents/items", {"outputs": [1]}, "outputs[0]"),
             ("queues/intents/items", {"outputs": ["x" * 201]}, "outputs[0]"),

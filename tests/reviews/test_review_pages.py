@@ -193,7 +193,7 @@ class TestReviewSubmit:
         review = Review.objects.get()
         assert (review.answers, review.comment, review.tags) == ({"correct": "yes"}, "fine", ["odd", "new"])
         text = at.client.get(answer["Location"]).content.decode()
-        assert f"Item {item} submitted." in text
+        assert f"Item {item:,} submitted." in text
         assert text.count(f'action="{at.url("undo")}"') == text.count(f'name="item" value="{item}"') == 2
 
     def test_leads_to_the_queues_after_the_last_item(self, at) -> None:
