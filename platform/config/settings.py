@@ -183,6 +183,8 @@ SPECTACULAR_SETTINGS = {
         "ProposalKind": "improvement.models.Proposal.Kind",
         "GateKind": "evals.gate.KINDS",
         "ExamPart": "evals.models.CasePart",
+        "IntakeState": "reviews.models.Intake.State",
+        "ProposalState": "improvement.models.Proposal.State",
         "RunState": "evals.models.Run.State",
         "ResultState": "evals.models.Result.State",
         "ErrandState": "evals.models.Errand.State",
