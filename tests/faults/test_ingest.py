@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 import psycopg
+from django.conf import settings
 import pytest
 
 from tests.outputs import face, live
@@ -92,7 +93,7 @@ def under_load(site: Live, ledger: Ledger, blow: Callable[[], None]) -> None:
 
 
 def hold(site: Live, ledger: Ledger) -> None:
-    """Acknowledged ⊆ rows, each id once, each with one body and one hand-over; and nothing else."""
+    """Acknowledged ⊆ rows, each id once, each with one body and one hand-over to each consumer; and nothing else."""
     assert ledger.acknowledged == ledger.sent
     with psycopg.connect(site.site.database_url) as connection:
         rows = connection.execute(
@@ -101,13 +102,15 @@ def hold(site: Live, ledger: Ledger) -> None:
         bodies = connection.execute(
             "SELECT output_id FROM outputs_outputbody WHERE output_id = ANY(%s)", [[row[0] for row in rows]]
         ).fetchall()
-        handed = connection.execute("SELECT unnest(ids) FROM ledger_handover").fetchall()
+        handed = connection.execute("SELECT consumer, unnest(ids) FROM ledger_handover").fetchall()
     named = [external_id for _, external_id in rows if external_id.startswith(ledger.marker)]
     assert sorted(named) == sorted(ledger.sent)
     assert len(rows) - len(named) == ledger.n_nameless
     ids = sorted(row[0] for row in rows)
     assert sorted(row[0] for row in bodies) == ids
-    assert sorted(row[0] for row in handed if row[0] in set(ids)) == ids
+    known = set(ids)
+    for consumer in settings.HANDOVER_CONSUMERS["outputs.stored"]:
+        assert sorted(number for name, number in handed if name == consumer and number in known) == ids
 
 
 def test_nothing_acknowledged_is_lost_when_the_web_is_killed(site: Live) -> None:
