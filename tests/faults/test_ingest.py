@@ -15,8 +15,8 @@ from itertools import count
 from typing import Any
 
 import psycopg
-from django.conf import settings
 import pytest
+from django.conf import settings
 
 from tests.outputs import face, live
 from tests.outputs.live import Live
