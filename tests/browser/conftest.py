@@ -22,6 +22,9 @@ from tests.browser.chromium import ARGUMENTS, executable
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 PATIENCE_MS = 15_000
 
+# A refused answer (422, 409) is logged by the browser itself; a request that a page asked for as it was left, by htmx.
+NO_FAULTS = ("Failed to load resource", "htmx:sendAbort", "htmx:afterRequest")
+
 SignIn = Callable[..., Page]
 
 
@@ -58,8 +61,7 @@ class Watch:
         page.on("pageerror", lambda error: self.complaints.append(f"script error: {error}"))
 
     def _note_console(self, message: ConsoleMessage) -> None:
-        # A refused answer (422, 409) is logged by the browser itself and is no fault.
-        if message.type == "error" and "Failed to load resource" not in message.text:
+        if message.type == "error" and not message.text.startswith(NO_FAULTS):
             self.complaints.append(f"console: {message.text}")
         elif "Content Security Policy" in message.text:
             self.complaints.append(f"CSP: {message.text}")
