@@ -3,6 +3,7 @@
 Every test fails on a CSP violation, a script error or a request to another host.
 """
 
+import contextlib
 import os
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from pytest_django.live_server_helper import LiveServer
 
 from projects.models import User
@@ -93,7 +95,15 @@ def new_context(chromium: Browser, live_server: LiveServer, watch: Watch) -> Ite
 
     yield make
     for context in made:
+        for page in context.pages:
+            _let_answers_arrive(page)
         context.close()
+
+
+def _let_answers_arrive(page: Page) -> None:
+    """What the server is still busy with would meet the emptying of the database."""
+    with contextlib.suppress(PlaywrightError):  # a page that is gone, or that asks for ever
+        page.wait_for_load_state("networkidle", timeout=3_000)
 
 
 @pytest.fixture
