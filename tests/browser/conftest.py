@@ -103,7 +103,7 @@ def new_context(chromium: Browser, live_server: LiveServer, watch: Watch) -> Ite
 def _let_answers_arrive(page: Page) -> None:
     """What the server is still busy with would meet the emptying of the database."""
     with contextlib.suppress(PlaywrightError):  # a page that is gone, or that asks for ever
-        page.wait_for_load_state("networkidle", timeout=3_000)
+        page.wait_for_load_state("networkidle", timeout=1_500)
 
 
 @pytest.fixture
