@@ -89,7 +89,7 @@ def steps(actor: Actor, held: Stock) -> list[Step]:
     found = [
         Step(
             "Send outputs",
-            "Every answer your system gives, with its input: one HTTP request, or OpenTelemetry.",
+            "Every answer your system gives, with its input: one HTTP request.",
             not held.is_empty,
             address("projects:key-list", slug) if actor.may(Scope.ADMIN) else "",
             "Make a key",
