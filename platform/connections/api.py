@@ -4,8 +4,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from connections import serializers, services
+from connections import serializers
 from connections.models import Connection
+from connections.services import connections as services
 from core import clock, paging
 from projects.access import Scope
 from projects.endpoint import actor_of, endpoint

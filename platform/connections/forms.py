@@ -4,7 +4,7 @@ from django import forms
 
 from connections import addresses, queries
 from connections.models import Connection
-from connections.services import LONGEST_SECRET, MOST_AT_ONCE
+from connections.services.connections import LONGEST_SECRET, MOST_AT_ONCE
 
 
 class ConnectionForm(forms.Form):

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from connections import addresses, queries
 from connections.models import Connection
-from connections.services import LONGEST_SECRET, MOST_AT_ONCE
+from connections.services.connections import LONGEST_SECRET, MOST_AT_ONCE
 from core.fields import Text, Whole
 from core.rest import StrictSerializer
 

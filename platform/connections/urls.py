@@ -1,11 +1,19 @@
 from django.urls import include, path
 
-from connections import api, views
+from connections import api, price_api, price_views, views
 
 app_name = "connections"
-API = [path("connections", api.connections, name="api-connection-list")]
+API = [
+    path("connections", api.connections, name="api-connection-list"),
+    path("prices", price_api.prices, name="api-price-list"),
+    path("prices/<int:price_id>/withdraw", price_api.price_withdraw, name="api-price-withdraw"),
+]
 PAGES = [
     path("connections/", views.connection_list, name="connection-list"),
     path("connections/<str:name>/", views.connection_edit, name="connection-edit"),
+    path("prices/", price_views.price_list, name="price-list"),
+    path("prices/history/", price_views.price_history, name="price-history"),
+    path("prices/published/", price_views.price_published, name="price-published"),
+    path("prices/<int:price_id>/withdraw/", price_views.price_withdraw, name="price-withdraw"),
 ]
 urlpatterns = [path("api/v1/", include(API)), path("<slug:project>/", include(PAGES))]

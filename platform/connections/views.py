@@ -5,9 +5,9 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
-from connections import services
 from connections.forms import ConnectionForm
 from connections.models import Connection
+from connections.services import connections as services
 from core import clock, flaws
 from core.problems import Problem
 from projects.access import Scope

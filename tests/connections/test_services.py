@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from connections import queries, services
+from connections import queries
 from connections.models import Connection
+from connections.services import connections as services
 from core import clock, sealing
 from core.problems import Invalid
 from ledger.models import Allowance

@@ -1,4 +1,4 @@
-"""Every write of `connections`."""
+"""Every write of connections."""
 
 import datetime as dt
 import re
