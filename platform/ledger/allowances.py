@@ -7,6 +7,15 @@ from django.db.models import F, Sum
 
 from ledger.models import Allowance, AllowanceHold
 
+# Named, because the asynchronous face says the same on its own connections.
+OPEN = "INSERT INTO ledger_allowance (key, capacity, taken) VALUES (%s, %s, 0) ON CONFLICT (key) DO NOTHING"
+SPEND = (
+    "WITH before AS (SELECT id, taken FROM ledger_allowance WHERE key = %s FOR UPDATE)"
+    " UPDATE ledger_allowance a SET taken = LEAST(a.capacity, a.taken + %s) FROM before"
+    " WHERE a.id = before.id RETURNING a.taken - before.taken"
+)
+GIVE_BACK = "UPDATE ledger_allowance SET taken = GREATEST(0, taken - %s) WHERE key = %s"
+
 
 def open_allowance(key: str, *, capacity: int) -> None:
     """There is an allowance of this capacity under this key. A repeat changes the capacity, never what is taken.
@@ -25,14 +34,14 @@ def open_allowance(key: str, *, capacity: int) -> None:
 def spend(key: str, n: int) -> int:
     """Take up to `n` for good; returns how many were granted, 0 when it is used up or unknown."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH before AS (SELECT id, taken FROM ledger_allowance WHERE key = %s FOR UPDATE)"
-            " UPDATE ledger_allowance a SET taken = LEAST(a.capacity, a.taken + %s) FROM before"
-            " WHERE a.id = before.id RETURNING a.taken - before.taken",
-            [key, n],
-        )
+        cursor.execute(SPEND, [key, n])
         row = cursor.fetchone()
     return 0 if row is None else int(row[0])
+
+
+def taken(key: str) -> int | None:
+    """How much is taken; None where there is no such allowance."""
+    return Allowance.objects.filter(key=key).values_list("taken", flat=True).first()
 
 
 def give_back(key: str, n: int) -> None:

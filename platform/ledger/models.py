@@ -84,6 +84,30 @@ class AllowanceHold(models.Model):
         return f"{self.holder} holds {self.n}"
 
 
+class RateBucket(models.Model):
+    """A pace that all processes share: `rate` tokens come every second, up to `burst`.
+
+    `tokens` are those there were at `filled_at`; below zero they are owed, and come in first.
+    """
+
+    key = models.CharField(max_length=200, unique=True)
+    rate = models.FloatField()
+    burst = models.FloatField()
+    tokens = models.FloatField()
+    filled_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(rate__gt=0, burst__gte=1, tokens__lte=models.F("burst")),
+                name="rate_bucket_within_burst",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.rate:g} a second"
+
+
 class Heartbeat(models.Model):
     """The last sign of life of one process."""
 
