@@ -2,12 +2,13 @@
 
 import datetime as dt
 import enum
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.expressions import RawSQL
 
 from core.problems import Missing
@@ -20,9 +21,13 @@ PAGE_BYTES = 16 * 1024 * 1024
 
 
 # So many outputs that an index finds are taken as a list; more are common, and the newest are walked instead.
-MOST_LISTED = 10_000
+MOST_LISTED = 2_000
+# Counting ends here: nobody needs to know how many more there are.
+MOST_COUNTED = 10_000
 # So far back one page looks for outputs that no index finds, so that it costs the same at any size.
 WINDOW = 50_000
+# What is common fills a page out of this part of the window, which is looked at first.
+NEAR = 5
 # Ids are given out in the order of arrival, but for those that arrive at the same time: never so far apart.
 LONGEST_ARRIVAL = dt.timedelta(hours=1)
 SEARCH_CONSUMER = "outputs.search"
@@ -53,6 +58,9 @@ class Wanted:
         score: name of a score that somebody gave.
         score_min: the least value of that score.
         score_max: the greatest.
+        session: they say they belong to it.
+        trace: likewise.
+        user: whom they were for.
     """
 
     prompt: str | None = None
@@ -68,6 +76,9 @@ class Wanted:
     score: str | None = None
     score_min: float | None = None
     score_max: float | None = None
+    session: str | None = None
+    trace: str | None = None
+    user: str | None = None
 
 
 def wanted_of(project_id: int, wanted: Wanted) -> OutputQuerySet:
@@ -83,26 +94,34 @@ class Selection:
         rows: all of them, with their prompt and revision, in no order.
         is_walked: to find them costs as many rows as are looked at, so a page of them stops after `WINDOW`.
         since: none of them arrived before this moment.
+        is_everything: nothing restricts it yet.
+        known: the ids of all of them, where an index finds these without the outputs: a list where they are few.
     """
 
     rows: OutputQuerySet
     is_walked: bool = False
     since: dt.datetime | None = None
+    is_everything: bool = False
+    known: list[int] | QuerySet[Any, int] | None = None
 
-    def among(self, ids: QuerySet[Any, int], otherwise: Q | Exists | RawSQL) -> "Selection":
+    def among(self, ids: QuerySet[Any, int], otherwise: Q | Exists | RawSQL | Case) -> "Selection":
         """Those that `ids` yields, too: as a list where they are few (one statement says so), else as a condition.
 
         The order decides the cost: a common word is soon met going back from the newest output, a rare one is
         found at once by its index, and either way taken for the other would read the whole table.
         """
         listed = list(ids[: MOST_LISTED + 1])
-        if len(listed) <= MOST_LISTED:
-            return replace(self, rows=self.rows.filter(pk__in=listed), is_walked=False)
-        return replace(self, rows=self.rows.filter(otherwise), is_walked=True)
+        is_few = len(listed) <= MOST_LISTED
+        rows = self.rows.filter(pk__in=listed) if is_few else self.rows.filter(otherwise)
+        known = (listed if is_few else ids) if self.is_everything else None
+        return replace(self, rows=rows, is_walked=not is_few, is_everything=False, known=known)
 
 
 def selected(project_id: int, wanted: Wanted) -> Selection:
-    """The project's outputs that are wanted. Words and thumbs cost a statement each, at once, whatever the size."""
+    """The project's outputs that are wanted.
+
+    Words cost a statement, at once, whatever the size, and thumbs two at most.
+    """
     conditions = {
         "prompt__name": wanted.prompt,
         "model": wanted.model,
@@ -111,6 +130,7 @@ def selected(project_id: int, wanted: Wanted) -> Selection:
         "received_at__gte": wanted.since,
         "received_at__lt": wanted.until,
         "status": wanted.status,
+        "end_user": wanted.user,
     }
     known = {name: value for name, value in conditions.items() if value is not None}
     rows = Output.objects.of(project_id).select_related("prompt", "revision").filter(**known)
@@ -118,14 +138,31 @@ def selected(project_id: int, wanted: Wanted) -> Selection:
         rows = rows.filter(_is_revision(wanted.revision))
     if wanted.score is not None:
         rows = rows.filter(Exists(_scores(project_id, wanted)))
+    together = {"session_id": wanted.session, "trace_id": wanted.trace}
+    rows = rows.filter(**{name: value for name, value in together.items() if value})
     is_walked = bool(known) or wanted.revision is not None or wanted.score is not None
-    found = Selection(rows, is_walked=is_walked, since=wanted.since)
+    # The outputs of a session or of a trace are found by an index, and are few.
+    is_together = any(together.values())
+    found = Selection(
+        rows,
+        is_walked=is_walked and not is_together,
+        since=wanted.since,
+        is_everything=not is_walked and not is_together,
+    )
     if wanted.thumb is not None:
-        thumbs = Feedback.objects.filter(_shows(wanted.thumb), project_id=project_id, kind=Feedback.Kind.THUMB)
-        ids = Output.objects.of(project_id).filter(external_id__in=thumbs.values("output_external_id"))
-        otherwise = Exists(thumbs.filter(output_external_id=OuterRef("external_id")))
-        found = found.among(ids.values_list("pk", flat=True), otherwise)
+        found = _with_thumbs(found, project_id, wanted.thumb)
     return found if wanted.q is None else _with_words(found, project_id, wanted.q)
+
+
+def _with_thumbs(found: Selection, project_id: int, thumb: Thumb) -> Selection:
+    thumbs = Feedback.objects.filter(_shows(thumb), project_id=project_id, kind=Feedback.Kind.THUMB)
+    few = list(thumbs.values_list("output_external_id", flat=True)[: MOST_LISTED + 1])
+    if len(few) <= MOST_LISTED:
+        return replace(found, rows=found.rows.filter(external_id__in=few), is_walked=False, is_everything=False)
+    # As a case it stays a condition of the walk (a set made once); as a join it might begin with all thumbs.
+    shown = Exists(thumbs.filter(output_external_id=OuterRef("external_id")))
+    condition = Case(When(shown, then=Value(True)), default=Value(False), output_field=BooleanField())
+    return replace(found, rows=found.rows.filter(condition), is_walked=True, is_everything=False)
 
 
 def _with_words(found: Selection, project_id: int, asked: str) -> Selection:
@@ -175,23 +212,34 @@ class Page:
 
 
 def newest(project_id: int, selection: Selection, *, below: int | None, limit: int) -> Page:
-    """A page of the selection, from the newest or below an id: two statements at most."""
-    rows = selection.rows if below is None else selection.rows.filter(pk__lt=below)
-    floor = _floor(project_id, below) if selection.is_walked else None
-    if floor is not None:
-        rows = rows.filter(pk__gte=floor.pk)
-    found = list(rows.order_by("-pk")[: limit + 1])
-    if len(found) > limit:
-        return Page(found[:limit], next=found[limit - 1].pk)
-    if floor is None or (selection.since is not None and floor.received_at < selection.since - LONGEST_ARRIVAL):
+    """A page of the selection, from the newest or below an id: five statements at most, one where nothing is walked."""
+    rows = (selection.rows if below is None else selection.rows.filter(pk__lt=below)).order_by("-pk")
+    if isinstance(selection.known, list):
+        older = (pk for pk in selection.known if below is None or pk < below)
+        rows = rows.filter(pk__in=heapq.nlargest(limit + 1, older))
+    if not selection.is_walked:
+        return _page(list(rows[: limit + 1]), limit)
+    floor: int | None = None
+    for width in (max(1, WINDOW // NEAR), WINDOW):
+        floor = _floor(project_id, below, width)
+        found = list((rows if floor is None else rows.filter(pk__gte=floor))[: limit + 1])
+        if floor is None or len(found) > limit:
+            return _page(found, limit)
+    behind = Output.objects.of(project_id).filter(pk__lte=floor).order_by("-pk")
+    looked_back_to = behind.values_list("received_at", flat=True).first()
+    if looked_back_to is None or (selection.since and looked_back_to < selection.since - LONGEST_ARRIVAL):
         return Page(found)
-    return Page(found, next=floor.pk, looked_back_to=floor.received_at)
+    return Page(found, next=floor, looked_back_to=looked_back_to)
 
 
-def _floor(project_id: int, below: int | None) -> Output | None:
-    """The output `WINDOW` places further back; None where fewer are left."""
+def _page(found: list[Output], limit: int) -> Page:
+    return Page(found[:limit], next=found[limit - 1].pk if len(found) > limit else None)
+
+
+def _floor(project_id: int, below: int | None, width: int) -> int | None:
+    """The id so many places further back; None where fewer are left. An index alone knows it."""
     rows = Output.objects.of(project_id) if below is None else Output.objects.of(project_id).filter(pk__lt=below)
-    return rows.order_by("-pk").only("pk", "received_at")[WINDOW : WINDOW + 1].first()
+    return rows.order_by("-pk").values_list("pk", flat=True)[width : width + 1].first()
 
 
 @dataclass(frozen=True)
@@ -203,14 +251,16 @@ class Count:
 
 
 def counted(project_id: int, selection: Selection) -> Count:
-    """How many are selected: exact up to `MOST_LISTED`, and never over more than two `WINDOW`s of outputs."""
-    rows, floor = selection.rows, None
-    if selection.is_walked:
-        ids = Output.objects.of(project_id).order_by("-pk").values_list("pk", flat=True)
-        floor = ids[2 * WINDOW : 2 * WINDOW + 1].first()
-        rows = rows if floor is None else rows.filter(pk__gte=floor)
-    n = rows.order_by().values("pk")[: MOST_LISTED + 1].count()
-    return Count(min(n, MOST_LISTED), is_exact=n <= MOST_LISTED and floor is None)
+    """How many are selected, exact up to `MOST_COUNTED`; what is walked for is counted among the newest alone."""
+    if isinstance(selection.known, list):
+        return Count(len(selection.known), is_exact=True)
+    ids, floor = selection.known, None
+    if ids is None:
+        rows = selection.rows
+        floor = _floor(project_id, None, 2 * WINDOW // NEAR) if selection.is_walked else None
+        ids = (rows if floor is None else rows.filter(pk__gte=floor)).order_by().values_list("pk", flat=True)
+    n = ids[: MOST_COUNTED + 1].count()
+    return Count(min(n, MOST_COUNTED), is_exact=n <= MOST_COUNTED and floor is None)
 
 
 @dataclass(frozen=True)
@@ -293,50 +343,6 @@ def search_lag(*, now: dt.datetime) -> dt.timedelta:
     oldest = Handover.objects.filter(consumer=SEARCH_CONSUMER, parked_at=None).order_by("pk")
     waiting_since = oldest.values_list("created_at", flat=True).first()
     return dt.timedelta() if waiting_since is None else max(dt.timedelta(), now - waiting_since)
-
-
-@dataclass(frozen=True)
-class Span:
-    """One output of a trace in its place: `depth` below the first, `is_orphan` where its parent never arrived."""
-
-    output: Output
-    depth: int
-    is_orphan: bool
-
-
-MOST_SPANS = 500
-
-
-def trace(project_id: int, trace_id: str) -> list[Span]:
-    """The outputs of one trace, each below its parent and by time: one statement, the oldest 500 at most."""
-    if not trace_id or "\x00" in trace_id:
-        return []
-    rows = Output.objects.of(project_id).filter(trace_id=trace_id).select_related("prompt", "revision")
-    return _in_tree(list(rows.order_by("pk")[:MOST_SPANS]))
-
-
-def _in_tree(outputs: list[Output]) -> list[Span]:
-    outputs = sorted(outputs, key=lambda output: (output.started_at or output.received_at, output.pk))
-    by_span = {output.span_id: output for output in outputs if output.span_id}
-    below: dict[int, list[Output]] = {}
-    tops = []
-    for output in outputs:
-        parent = by_span.get(output.parent_span_id)
-        if parent is None or parent is output:
-            tops.append(output)
-        else:
-            below.setdefault(parent.pk, []).append(output)
-    found: dict[int, Span] = {}
-    waiting = [Span(output, 0, bool(output.parent_span_id)) for output in reversed(tops)]
-    # What is left are spans that are each other's parents: they stand at the top as well.
-    rest = iter(outputs)
-    while waiting or len(found) < len(outputs):
-        span = waiting.pop() if waiting else Span(next(rest), 0, is_orphan=True)
-        if span.output.pk not in found:
-            found[span.output.pk] = span
-            children = reversed(below.get(span.output.pk, []))
-            waiting += [Span(child, span.depth + 1, is_orphan=False) for child in children]
-    return list(found.values())
 
 
 def bodies(outputs: Iterable[Output]) -> dict[int, OutputBody]:

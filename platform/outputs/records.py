@@ -91,6 +91,9 @@ class OutputRecord(Record):
         "latency_ms": "milliseconds, at least 0",
         "input_tokens": "a whole number, at least 0",
         "output_tokens": "a whole number, at least 0",
+        "cached_input_tokens": "a whole number, at least 0: those of input_tokens that were read from a cache",
+        "cache_write_tokens": "a whole number, at least 0: those of input_tokens that were written to a cache",
+        "reasoning_tokens": "a whole number, at least 0: those of output_tokens that were thought, not said",
         "cost_usd": "an amount of at least 0 and below 1e9",
         "trace_id": "text of at most 64 characters",
         "span_id": "text of at most 64 characters",
@@ -115,6 +118,9 @@ class OutputRecord(Record):
     latency_ms: Annotated[float, Meta(ge=0, le=1e15)] | None = None
     input_tokens: Count | None = None
     output_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
     cost_usd: Annotated[float, Meta(ge=0, lt=1e9)] | None = None
     trace_id: Text64 | None = None
     span_id: Text64 | None = None
@@ -150,6 +156,52 @@ class OutputRecord(Record):
         return found
 
 
+class SpanRecord(OutputRecord):
+    """One answer of production as a span tells it: often without its texts, which may follow or never come."""
+
+    # Narrower in its parent, where a sender types it by hand.
+    input: str | list[Any] | dict[str, Any] | None = None  # type: ignore[assignment]
+
+    def flaws(self) -> list[FieldError]:
+        """As of an output, but nothing captured is no flaw."""
+        missing = self.output is None and self.error is None
+        return [flaw for flaw in super().flaws() if not (missing and flaw.field == "output")]
+
+
+class StepRecord(Record):
+    """One span of a trace that is no answer of a model. Read from what a sender's library wrote, never by hand."""
+
+    what: ClassVar[str] = "step"
+
+    id: Id
+    trace_id: Text64
+    span_id: Text64
+    parent_span_id: Text64 | None = None
+    session_id: Text200 | None = None
+    name: Text200 | None = None
+    kind: int = 0
+    service: Text200 | None = None
+    environment: Text60 | None = None
+    started_at: dt.datetime | None = None
+    latency_ms: float | None = None
+    input: Any = None
+    output: Any = None
+    error: Annotated[str, Meta(max_length=LONGEST_ERROR)] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SayingRecord(Record):
+    """Messages of an output that were sent apart from it."""
+
+    what: ClassVar[str] = "saying"
+
+    id: Id
+    output_id: Id
+    side: int
+    said_ns: int
+    content: list[dict[str, Any]]
+
+
 class FeedbackRecord(Record):
     """What somebody or something says about an output."""
 
@@ -180,6 +232,8 @@ class FeedbackRecord(Record):
         self.value = None if self.value is None else float(self.value)
 
     def flaws(self) -> list[FieldError]:
+        if self.value is not None and not math.isfinite(self.value):
+            return [FieldError("value", f"{_found(self.value)}; send {self.wanted['value']}")]
         if self.value is None and not self.label and not self.comment:
             return [FieldError("value", "is missing; send at least one of value, label, comment")]
         return []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from outputs.ingest.app import Ingest, is_ours
+from outputs.ingest.asgi import Application, Scope
 from outputs.ingest.bodies import Limits
 
 OUTPUTS = "/api/v1/outputs"
@@ -52,8 +53,9 @@ class Request:
     method: str = "POST"
     pause: Callable[[], Awaitable[None]] | None = None
     never_ends: bool = False
+    query: str = ""
 
-    async def to(self, app: Ingest) -> Reply | None:
+    async def to(self, app: Application, is_ours: Callable[[Scope], bool] = is_ours) -> Reply | None:
         """What was answered; None where nothing was."""
         scope = {
             "type": "http",
@@ -64,7 +66,7 @@ class Request:
             "path": self.path,
             "raw_path": self.path.encode(),
             "root_path": "",
-            "query_string": b"",
+            "query_string": self.query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in self.headers.items()],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from psycopg import AsyncConnection
 
 from ledger import handovers
 from ledger.models import Handover, IdempotentAnswer
+from outputs.ingest import lines
 from outputs.ingest.app import Ingest
 from outputs.ingest.batcher import Widths
 from outputs.models import Output, OutputBody
@@ -308,6 +310,21 @@ class TestAtOnce:
         assert [reply.status for reply in replies] == [201] * 5 + [503] + [201] * 5
         assert project.outputs.count() == 10
 
+    def test_few_wait_for_one_transaction_but_not_for_one_that_is_held_up(self, project: Project, key: str) -> None:
+        async def talk(app: Ingest) -> list[int]:
+            async with asyncio.timeout(15), await AsyncConnection.connect(lines.address()) as other:
+                await other.execute(TAKE_KEY, [project.pk])
+                held = asyncio.create_task(post(an_output(1), key, Idempotency_Key="held").to(app))
+                while (await (await other.execute(WAITING)).fetchone()) == (0,):
+                    pass
+                replies = [await post(an_output(2), key).to(app)]
+                assert not held.done()
+                await other.rollback()
+                return [reply.status for reply in [*replies, await held] if reply]
+
+        assert face.during(talk) == [201, 201]
+        assert project.outputs.count() == 2
+
     def test_a_staging_table_that_was_emptied_meanwhile_loses_nothing(self, project: Project, key: str) -> None:
         batches = [[an_output(1_000 * turn + number) for number in range(700)] for turn in range(4)]
         widths = Widths(n_writers=1)
@@ -322,6 +339,15 @@ class TestAtOnce:
 
         face.during(talk, widths=Widths(n_writers=1))
         assert list(project.outputs.values_list("external_id", flat=True)) == ["o2"]
+
+
+# As a request of this key does, that is not answered yet.
+TAKE_KEY = """
+    INSERT INTO ledger_idempotentanswer (project_id, actor, key, request_digest, headers)
+    SELECT project_id, 'key:' || name, 'held', '', '{}' FROM projects_apikey WHERE project_id = %s"""
+
+# Those that wait for whoever asks.
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 
 
 def _remove(project: Project) -> None:

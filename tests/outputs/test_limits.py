@@ -22,7 +22,7 @@ from tests.outputs.face import FEEDBACK, JSON, NDJSON, OUTPUTS, Request, an_outp
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("committed")]
 
-SMALL = Limits(body_bytes=10_000, body_seconds=0.2, held_bytes=25_000, linger_seconds=0.2, linger_bytes=50_000)
+SMALL = Limits(body_bytes=10_000, body_seconds=0.2, held_bytes=50_000, linger_seconds=0.2, linger_bytes=50_000)
 
 
 def a_row(**fields: Any) -> bytes:

@@ -27,10 +27,11 @@ def a_body(output_id: int, day: dt.date) -> None:
 
 
 def test_are_made_ahead_over_the_turn_of_the_year_and_once() -> None:
-    made = ["outputs_outputbody_204112", "outputs_outputbody_204201", "outputs_outputbody_204202"]
+    months = ("204112", "204201", "204202")
+    made = [f"{parent}_{month}" for parent in partitions.PARENTS for month in months]
     assert partitions.make_partitions(now=NOW) == made
     assert partitions.make_partitions(now=NOW) == []
-    assert partitions.make_partitions(now=NOW, months_ahead=3) == ["outputs_outputbody_204203"]
+    assert partitions.make_partitions(now=NOW, months_ahead=3) == [f"{parent}_204203" for parent in partitions.PARENTS]
 
 
 def test_take_the_rows_of_their_month_and_no_others() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.conf import settings
 
+from outputs.ingest import ringer
 from outputs.ingest.app import Ingest
 from outputs.ingest.ringer import Ringer
 from projects.models import Project
@@ -36,9 +38,11 @@ def test_many_requests_ring_once_and_again(project: Project, key: str, queue: An
         await _until(lambda: queue.qsize() > 0)
         await post({"id": 1}, key).to(app)
 
+    began = time.monotonic()
     face.during(talk)
+    most_rounds = 1 + (time.monotonic() - began) / ringer.PAUSE_SECONDS
     assert project.outputs.count() == 100
-    assert 1 <= queue.qsize() <= 3
+    assert 1 <= queue.qsize() <= most_rounds * len(settings.HANDOVER_CONSUMERS["outputs.stored"])
     message = queue.get_nowait()
     assert (message.headers["task"], message.payload[0]) == ("reviews.tasks.sample", [])
 
@@ -48,14 +52,14 @@ def test_a_broker_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(current_app, "send_task", lambda *_, **__: answers.wait(20))
 
     async def live() -> float:
-        ringer = Ringer(["some.task"], pause=0.01)
-        ringer.start()
+        bell = Ringer(["some.task"], pause=0.01)
+        bell.start()
         began = time.monotonic()
         for _ in range(100):
-            ringer.want()
+            bell.want()
             await asyncio.sleep(0)
         answers.set()
-        await ringer.stop()
+        await bell.stop()
         return time.monotonic() - began
 
     assert asyncio.run(live()) < 5

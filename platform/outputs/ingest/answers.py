@@ -49,7 +49,7 @@ async def give(send: Send, answer: Answer, incoming: Incoming, limits: Limits) -
     Whoever is cut off in the middle of a body loses the answer with the connection. So a little is taken in
     before; beyond that the connection is to be closed, and the sender listened to for a moment longer.
     """
-    close = not await incoming.discard(n_bytes=AT_HAND_BYTES, seconds=AT_HAND_SECONDS)
+    close = not (incoming.is_complete or await incoming.discard(n_bytes=AT_HAND_BYTES, seconds=AT_HAND_SECONDS))
     await send(answer.start(close=close))
     await send({"type": "http.response.body", "body": answer.body, "more_body": close})
     if close:

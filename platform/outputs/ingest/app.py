@@ -1,61 +1,60 @@
-"""The ingest face: `POST /api/v1/outputs` and `POST /api/v1/feedback`.
+"""The ingest face: the addresses of `ROUTES`, at which outputs and what belongs to them arrive.
 
 A request is checked from the outside in: who sends, how much, is it JSON, is each row right. Only then does
 it join a transaction, and only its commit is answered with a 2xx.
 """
 
-import asyncio
 import contextlib
 import datetime as dt
 import functools
-import hashlib
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
 from core import clock, rest
 from core.problems import FieldError, Invalid, Problem, Unavailable
 from ledger import handovers, idempotency
-from outputs import records, senders
-from outputs.ingest import answers, batches, bodies, lines, members, store
+from outputs import records
+from outputs.ingest import answers, bodies, doors, lines
 from outputs.ingest.answers import Answer
 from outputs.ingest.asgi import Receive, Scope, Send, header
 from outputs.ingest.batcher import Batcher, Widths
-from outputs.ingest.batches import Batch, Kind
+from outputs.ingest.batches import Rows
 from outputs.ingest.bodies import Incoming, Limits, Room, Share
-from outputs.ingest.lines import AWAY, Line
+from outputs.ingest.counting import Refusals
+from outputs.ingest.known import Known
+from outputs.ingest.lines import AWAY
+from outputs.ingest.otlp.logs import Logs
+from outputs.ingest.otlp.traces import Traces
+from outputs.ingest.pressure import Pressure
 from outputs.ingest.ringer import Ringer
+from outputs.ingest.routes import Batch, Outcome, Route
 from outputs.ingest.store import FEEDBACK, OUTPUTS, Submission
+from outputs.ingest.turns import Turns
+from outputs.reception import Reception
 from outputs.senders import Sender
 from outputs.services import feedback, outputs
 from outputs.services.repeats import Ask
+from outputs.services.tallies import Source
 
 logger = logging.getLogger(__name__)
 
-ROUTES = {"/api/v1/outputs": OUTPUTS, "/api/v1/feedback": FEEDBACK}
-# `GET /api/v1/outputs` is Django's.
-READ_ELSEWHERE = {"/api/v1/outputs": ("GET", "HEAD", "OPTIONS")}
-KINDS = {
-    OUTPUTS: Kind(records.OutputRecord, outputs.arrival_of),
-    FEEDBACK: Kind(records.FeedbackRecord, feedback.arrival_of),
+ROUTES: Mapping[str, Route] = {
+    "/api/v1/outputs": Rows(OUTPUTS, records.OutputRecord, outputs.arrival_of, elsewhere=("GET", "HEAD", "OPTIONS")),
+    "/api/v1/feedback": Rows(FEEDBACK, records.FeedbackRecord, feedback.arrival_of),
+    "/v1/traces": Traces(),
+    "/v1/logs": Logs(),
 }
 LONGEST_KEY = 200
-# A known key's next requests are read without asking the database first; the transaction that stores asks
-# anyway.
-KNOWN_SECONDS = 2.0
-MOST_KNOWN = 1_000
 # A larger body is read in a thread, so that small ones are answered meanwhile; one at a time, for the memory it takes.
 IN_THREAD_BYTES = 512 * 1024
 
 
 def is_ours(scope: Scope) -> bool:
     """Whether this request is for the ingest face and not for Django's."""
-    path = scope["path"]
-    return scope["type"] == "http" and path in ROUTES and scope["method"] not in READ_ELSEWHERE.get(path, ())
+    route = ROUTES.get(scope["path"]) if scope["type"] == "http" else None
+    return route is not None and scope["method"] not in route.elsewhere
 
 
 class Ingest:
@@ -71,16 +70,19 @@ class Ingest:
         self.limits = limits or Limits()
         self._widths = widths or Widths()
         self._now = now
-        self._known: OrderedDict[bytes, tuple[Sender, float]] = OrderedDict()
 
     async def start(self) -> None:
         """Requests can be served. The database need not answer yet: it is asked when it is needed."""
         address = lines.address()
-        self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest-large")
+        self._large = Turns("ingest-large")
         self._room = Room(self.limits.held_bytes)
-        self._asking = Line(address)
+        self._known = Known(address)
+        self._pace = doors.Pace()
+        self._pressure = Pressure(address, now=self._now)
+        self._refusals = Refusals(address, now=self._now)
         self._ringer = Ringer([settings.HANDOVER_BELLS[name] for name in handovers.consumers_of(outputs.TOPIC)])
         self._batcher = Batcher(address, now=self._now, on_stored=self._ringer.want, widths=self._widths)
+        self._refusals.start()
         self._ringer.start()
         self._batcher.start()
 
@@ -88,76 +90,98 @@ class Ingest:
         """Nothing runs any more and no connection is left."""
         await self._batcher.stop()
         await self._ringer.stop()
-        await self._asking.close()
-        self._large.shutdown(wait=False, cancel_futures=True)
+        await self._pressure.close()
+        await self._refusals.stop()
+        await self._known.close()
+        self._large.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(receive)
+        route = ROUTES[scope["path"]]
         try:
             with self._room.share() as share:
-                answer = await self._answer(scope, incoming, share)
+                answer = await self._answer(route, scope, incoming, share)
         except bodies.Gone:
             return
         except Exception as error:
-            answer = answers.of_problem(_problem_of(error))
+            answer = route.refusal(_problem_of(error), scope)
         with contextlib.suppress(bodies.Gone):
             await answers.give(send, answer, incoming, self.limits)
 
-    async def _answer(self, scope: Scope, incoming: Incoming, share: Share) -> Answer:
-        _refuse_other_methods(scope)
-        sender = await self._sender(scope)
-        in_lines = batches.is_lines(header(scope, b"content-type"))
-        body = await bodies.read(scope, incoming, self.limits, share)
-        body = await bodies.inflated(scope, body, self.limits, share)
-        kind = ROUTES[scope["path"]]
-        ask = _ask(scope, sender, body)
-        batch = await self._read(body, KINDS[kind], sender, in_lines=in_lines)
+    async def _answer(self, route: Route, scope: Scope, incoming: Incoming, share: Share) -> Answer:
+        if doors.is_preflight(scope):
+            return doors.preflight(scope, is_welcome=await self._known.is_welcome(header(scope, b"origin")))
+        _refuse_other_methods(route, scope)
+        sender = await self._known.sender(scope)
+        if sender.door is None:
+            return await self._taken(route, sender, scope, incoming, share)
+        slot = doors.Slot(sender.door)
+        try:
+            self._pace.take(sender.door.id)
+            answer = await self._taken(slot, sender, scope, incoming, share)
+        except bodies.Gone:
+            raise
+        except Exception as error:
+            answer = slot.refusal(_problem_of(error), scope)
+        return doors.readable(answer, scope, sender.door)
+
+    async def _taken(self, route: Route, sender: Sender, scope: Scope, incoming: Incoming, share: Share) -> Answer:
+        """Counted, whatever becomes of it."""
+        source = self._refusals.source(sender, scope)
+        try:
+            return await self._let_in(route, sender, source, scope, incoming, share)
+        except bodies.Gone:
+            raise
+        except Exception as error:
+            problem = _problem_of(error)
+            self._refusals.refuse(source, problem)
+            raise problem from error
+
+    async def _let_in(
+        self, route: Route, sender: Sender, source: Source, scope: Scope, incoming: Incoming, share: Share
+    ) -> Answer:
+        await self._pressure.admit(sender.project_id)
+        share.project_id = sender.project_id
+        route.check(scope)
+        limits = doors.limits(sender, self.limits)
+        body = await bodies.read(scope, incoming, limits, share)
+        body = await bodies.inflated(scope, body, limits, share)
+        self._pressure.weigh(sender.project_id, len(body))
+        # What was answered before is nothing that a door tells.
+        ask = None if sender.door else _ask(scope, sender, body)
+        reception = await self._known.reception(sender.project_id)
+        batch = await self._read(route, body, scope, reception.of_a_body())
+        n_bytes = len(body)
         del body
-        if batch.rejected and not batch.rows:
-            raise store.nothing_stored(batch.rejected)
-        return await self._batcher.submit(Submission(sender=sender, kind=kind, batch=batch, ask=ask))
+        n_sent = batch.n_rows + batch.n_silent + len(batch.rejected)
+        await self._pressure.charge(sender.project_id, n_sent=n_sent, n_rows=batch.n_rows)
+        source = self._refusals.named(source, batch.instrument)
+        if batch.rejected and not (batch.n_rows or batch.n_silent):
+            self._refusals.reject(source, batch, n_bytes)
+            return route.answer(Outcome(0, 0, batch.rejected), scope)
+        answer = functools.partial(route.answer, scope=scope)
+        return await self._stored(Submission(sender, batch, answer, ask, source, n_bytes))
 
-    async def _read(self, body: bytes, kind: Kind, sender: Sender, *, in_lines: bool) -> Batch:
-        reading = functools.partial(
-            batches.read, body, kind, lines=in_lines, project_id=sender.project_id, hash_key=sender.hash_key
-        )
+    async def _stored(self, submission: Submission) -> Answer:
+        """Rows that turn out not to be new cost the sender's quota nothing."""
+        n_new = 0
+        try:
+            answer = await self._batcher.submit(submission)
+            if answer.status < 300 and submission.count is not None:
+                n_new = submission.count.accepted - submission.batch.n_silent
+            return answer
+        finally:
+            self._pressure.settle(submission.sender.project_id, n_unused=submission.n_rows - n_new)
+
+    async def _read(self, route: Route, body: bytes, scope: Scope, reception: Reception) -> Batch:
         if len(body) <= IN_THREAD_BYTES:
-            return reading()
-        return await asyncio.get_running_loop().run_in_executor(self._large, reading)
-
-    async def _sender(self, scope: Scope) -> Sender:
-        """Who sends, as far as is known without the transaction that stores.
-
-        Raises:
-            Problem: 401 or 403.
-            Unavailable: the database does not answer.
-        """
-        authorization = header(scope, b"authorization")
-        if not authorization:
-            return await asyncio.to_thread(members.sender_of, scope)
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Problem(401, senders.UNKNOWN)
-        return await self._sender_by_key(key.strip())
-
-    async def _sender_by_key(self, key: str) -> Sender:
-        mark = hashlib.sha256(key.encode("utf-8")).digest()
-        sender, until = self._known.get(mark, (None, 0.0))
-        if sender is not None and time.monotonic() < until:
-            return sender
-        self._known.pop(mark, None)
-        async with self._asking.use() as connection:
-            sender = await senders.by_key(connection, key)
-        self._known[mark] = (sender, time.monotonic() + KNOWN_SECONDS)
-        while len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-        return sender
+            return route.read(body, scope, reception)
+        return await self._large.run(reception.project_id, route.read, body, scope, reception)
 
 
-def _refuse_other_methods(scope: Scope) -> None:
+def _refuse_other_methods(route: Route, scope: Scope) -> None:
     if scope["method"] != "POST":
-        allowed = (*READ_ELSEWHERE.get(scope["path"], ()), "POST")
-        raise NotAllowed(scope["method"], allowed)
+        raise NotAllowed(scope["method"], (*route.elsewhere, "POST"))
 
 
 def _ask(scope: Scope, sender: Sender, body: bytes) -> Ask | None:

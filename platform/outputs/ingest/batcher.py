@@ -1,7 +1,7 @@
 """Requests of all projects, gathered into few transactions.
 
 A commit waits for the disk once, however much it carries. Nothing waits on purpose: a writer takes what is
-there, and while it stores, more gathers.
+there, and while it stores, more gathers. A second transaction beside it begins only where much waits, or long.
 """
 
 import asyncio
@@ -36,6 +36,8 @@ class Widths:
 
     Args:
         n_writers: transactions at a time.
+        rows_alone: up to so many rows wait for the first writer, because a commit costs the same for one as for all.
+        seconds_alone: but never longer than this.
         rows: after which a transaction takes no further request.
         n_bytes: likewise.
         waiting: requests that may wait; beyond, the answer is 503.
@@ -43,6 +45,8 @@ class Widths:
     """
 
     n_writers: int = 2
+    rows_alone: int = 64
+    seconds_alone: float = 0.1
     rows: int = 1_000
     n_bytes: int = 4 * 1024 * 1024
     waiting: int = 2_000
@@ -74,12 +78,17 @@ class Batcher:
         self._widths = widths
         self._queues: OrderedDict[int, deque[_Waiting]] = OrderedDict()
         self._n_waiting = 0
+        self._n_rows = 0
         self._arrived = asyncio.Event()
+        self._is_much = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
         self._writers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Writers run; connections are opened when first needed."""
-        self._writers = [asyncio.create_task(self._write(line)) for line in self._lines]
+        first, *others = self._lines
+        self._writers = [asyncio.create_task(self._write(first, self._arrived))]
+        self._writers += [asyncio.create_task(self._write(line, self._is_much)) for line in others]
 
     async def stop(self) -> None:
         """Nothing runs any more; who still waits is told to come again."""
@@ -90,6 +99,8 @@ class Batcher:
             for waiting in queue:
                 _tell(waiting, answers.of_problem(Unavailable("The site is stopping; nothing was stored.")))
         self._queues.clear()
+        if self._patience is not None:
+            self._patience.cancel()
         for line in self._lines:
             await line.close()
 
@@ -106,19 +117,30 @@ class Batcher:
         waiting = _Waiting(submission)
         self._queues.setdefault(project_id, deque()).append(waiting)
         self._n_waiting += 1
+        self._n_rows += submission.n_rows
         self._arrived.set()
+        if self._n_rows > self._widths.rows_alone:
+            self._is_much.set()
+        elif self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(self._widths.seconds_alone, self._lose_patience)
         return await waiting.answer
 
-    async def _write(self, line: Line) -> None:
-        while True:
-            await self._arrived.wait()
-            await self._write_once(line)
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._n_waiting:
+            self._is_much.set()
 
-    async def _write_once(self, line: Line) -> None:
+    async def _write(self, line: Line, turn: asyncio.Event) -> None:
+        while True:
+            await turn.wait()
+            await self._write_once(line, turn)
+
+    async def _write_once(self, line: Line, turn: asyncio.Event) -> None:
         """One transaction's worth. Nothing of it is held afterwards, while this writer waits for more."""
         taken = self._take()
         if not taken:
-            self._arrived.clear()
+            turn.clear()
             return
         try:
             await self._settle(line, taken)
@@ -145,6 +167,7 @@ class Batcher:
             if not queue:
                 del self._queues[project_id]
         self._n_waiting -= len(taken)
+        self._n_rows -= n_rows
         return taken
 
     async def _settle(self, line: Line, taken: Sequence[_Waiting]) -> None:

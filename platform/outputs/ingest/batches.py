@@ -1,13 +1,18 @@
-"""A body's rows: each is read alone, so that a bad one does not cost the others."""
+"""JSON rows: one object, an array, or lines. Each row is read alone, so that a bad one does not cost the others."""
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from core import strict_json
 from core.problems import FieldError, Invalid, Problem
 from core.strict_json import DEFAULT_LIMITS
 from outputs import records
+from outputs.ingest import answers, routes
+from outputs.ingest.answers import Answer
+from outputs.ingest.asgi import Scope
+from outputs.ingest.routes import Batch, Errors, Outcome
+from outputs.reception import Reception
 from outputs.records import Record
 from outputs.services.staging import Arrival
 
@@ -15,69 +20,56 @@ MOST_ROWS = 50_000
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _NDJSON_TYPES = {NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines"}
+_TYPES = {"", JSON, *_NDJSON_TYPES}
 # Blank lines cost nothing, however many there are.
 _LINE = re.compile(rb"\S[^\n]*")
 _FIRST = re.compile(rb"\s*\[")
-_CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)')
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of row: its record, and how a record becomes what is stored."""
+class Rows:
+    """The route of one kind of row.
 
+    Args:
+        kind: as `store.STORES` calls it.
+        record: what a row may say.
+        arrival_of: makes a record ready to be stored.
+        elsewhere: methods that Django answers at the same address.
+    """
+
+    kind: str
     record: type[Record]
     arrival_of: Callable[..., Arrival]
+    elsewhere: tuple[str, ...] = ()
+
+    def check(self, scope: Scope) -> None:
+        _type(scope)
+
+    def read(self, body: bytes, scope: Scope, reception: Reception) -> Batch:
+        lines = _type(scope) in _NDJSON_TYPES
+        rows: list[tuple[int, Arrival]] = []
+        batch = Batch(rows={self.kind: rows})
+        try:
+            for place, record in enumerate(_records(body, self.record, lines=lines)):
+                if place >= MOST_ROWS:
+                    raise Problem(413, f"The body holds more than {MOST_ROWS} rows; send fewer at a time.")
+                if isinstance(record, Record):
+                    rows.append((place, self.arrival_of(record, reception=reception)))
+                else:
+                    batch.rejected[place] = record
+        except strict_json.Refused as refused:
+            raise Invalid(FieldError(refused.path or "body", refused.message)) from None
+        return batch
+
+    def answer(self, outcome: Outcome, scope: Scope) -> Answer:
+        return routes.counts(outcome)
+
+    def refusal(self, problem: Problem, scope: Scope) -> Answer:
+        return answers.of_problem(problem)
 
 
-@dataclass
-class Batch:
-    """The rows of one body: (place in the body, arrival), and for each bad row its errors by place."""
-
-    rows: list[tuple[int, Arrival]] = field(default_factory=list)
-    rejected: dict[int, "Errors"] = field(default_factory=dict)
-
-    @property
-    def n_bytes(self) -> int:
-        """About what it costs to hold."""
-        return sum(arrival.n_bytes for _, arrival in self.rows)
-
-
-def is_lines(content_type: str) -> bool:
-    """Whether this Content-Type means one row per line.
-
-    Raises:
-        Problem: 415 for what is neither JSON nor lines of JSON in UTF-8.
-    """
-    kind, _, parameters = content_type.lower().partition(";")
-    charset = _CHARSET.search(parameters)
-    if kind.strip() not in {"", JSON, *_NDJSON_TYPES} or (charset and charset.group(1) not in ("utf-8", "utf8")):
-        raise Problem(415, f"Content-Type {content_type[:80]!r} is not taken: send {JSON} or {NDJSON}, in UTF-8.")
-    return kind.strip() in _NDJSON_TYPES
-
-
-def read(body: bytes, kind: Kind, *, lines: bool, project_id: int, hash_key: bytes) -> Batch:
-    """The rows of a body, checked and made ready to be stored.
-
-    Raises:
-        Invalid: the body as a whole is not JSON of ours.
-        Problem: 413 for too many rows.
-    """
-    batch = Batch()
-    try:
-        for place, record in enumerate(_records(body, kind.record, lines=lines)):
-            if place >= MOST_ROWS:
-                raise Problem(413, f"The body holds more than {MOST_ROWS} rows; send fewer at a time.")
-            if isinstance(record, Record):
-                arrival = kind.arrival_of(record, project_id=project_id, hash_key=hash_key)
-                batch.rows.append((place, arrival))
-            else:
-                batch.rejected[place] = record
-    except strict_json.Refused as refused:
-        raise Invalid(FieldError(refused.path or "body", refused.message)) from None
-    return batch
-
-
-Errors = tuple[FieldError, ...]
+def _type(scope: Scope) -> str:
+    return routes.content_type(scope, known=_TYPES, wanted=f"{JSON} or {NDJSON}, in UTF-8")
 
 
 def _records(body: bytes, kind: type[Record], *, lines: bool) -> Iterator[Record | Errors]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,21 +35,31 @@ class Gone(Exception):  # nothing went wrong on our side
 
 
 class Room:
-    """Counts the bytes that are held, and refuses more than there is room for."""
+    """Counts the bytes that are held, and refuses more than there is room for; one project gets half of it at most."""
 
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
         self.n_held = 0
+        self._of_project: Counter[int | None] = Counter()
 
-    def take(self, n: int) -> None:
+    def take(self, n: int, *, project_id: int | None) -> None:
         """Hold `n` bytes more.
 
         Raises:
-            Unavailable: too many are held at the moment.
+            Unavailable: too many are held at the moment, by all or by this project.
         """
-        if self.n_held + n > self.n_bytes:
+        is_too_much_for_one = project_id is not None and self._of_project[project_id] + n > self.n_bytes // 2
+        if self.n_held + n > self.n_bytes or is_too_much_for_one:
             raise Unavailable("Too much is arriving at once; nothing of this request was stored.", retry_after=1)
         self.n_held += n
+        self._of_project[project_id] += n
+
+    def give_back(self, n: int, *, project_id: int | None) -> None:
+        """So many are held no more."""
+        self.n_held -= n
+        self._of_project[project_id] -= n
+        if not self._of_project[project_id]:
+            del self._of_project[project_id]
 
     @contextlib.contextmanager
     def share(self) -> Iterator["Share"]:
@@ -57,20 +68,27 @@ class Room:
         try:
             yield share
         finally:
-            self.n_held -= share.n_bytes
+            share.give_back()
 
 
 class Share:
-    """What one request holds."""
+    """What one request holds; `project_id` is set once it is known who sends, before anything is held."""
 
     def __init__(self, room: Room) -> None:
+        self.project_id: int | None = None
         self.n_bytes = 0
         self._room = room
 
     def take(self, n: int) -> None:
         """Hold `n` bytes more, or raise `Unavailable`."""
-        self._room.take(n)
+        self._room.take(n, project_id=self.project_id)
         self.n_bytes += n
+
+    def give_back(self) -> None:
+        """Nothing is held any more."""
+        if self.n_bytes:
+            self._room.give_back(self.n_bytes, project_id=self.project_id)
+        self.n_bytes = 0
 
 
 class Incoming:

@@ -51,7 +51,6 @@ def _sender_of(scope: Scope) -> Sender:
         raise Problem(403, NOT_ALLOWED)
     return Sender(
         project_id=actor.project.pk,
-        hash_key=bytes(actor.project.hash_key),
         identity=actor.identity,
         membership_id=Membership.objects.values_list("pk", flat=True).get(user=user, project=actor.project),
     )

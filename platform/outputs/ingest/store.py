@@ -1,42 +1,51 @@
 """What many requests brought, stored by one transaction; each gets the answer that the commit makes true."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from core.problems import FieldError, Problem
 from ledger.idempotency import StoredAnswer
 from outputs import senders
-from outputs.ingest import answers
+from outputs.ingest import answers, routes
 from outputs.ingest.answers import Answer
-from outputs.ingest.batches import Batch
+from outputs.ingest.counting import count_of
+from outputs.ingest.routes import Batch, Outcome
 from outputs.senders import Sender
-from outputs.services import feedback, outputs, repeats
+from outputs.services import contents, feedback, outputs, repeats, staging, steps, tallies
 from outputs.services.repeats import Ask
 from outputs.services.staging import Arrival, Connection, Fate
+from outputs.services.tallies import Count, Source
 
 OUTPUTS = "outputs"
 FEEDBACK = "feedback"
-STORES = {OUTPUTS: outputs.store_outputs, FEEDBACK: feedback.store_feedback}
-
-SAID_OTHERWISE = "belongs to a row that says something else; use a new id for new content"
+STEPS = "steps"
+SAYINGS = "sayings"
+# In this order in every transaction, so that two of them wait for each other and never block each other.
+STORES = {
+    OUTPUTS: outputs.store_outputs,
+    STEPS: steps.store_steps,
+    SAYINGS: contents.store_sayings,
+    FEEDBACK: feedback.store_feedback,
+}
 
 
 @dataclass(eq=False)
 class Submission:
-    """One request on its way: who sends, the kind of its rows, the rows, and its Idempotency-Key."""
+    """One request on its way: who sends, what it brought, how it is answered, its Idempotency-Key, how it counts."""
 
     sender: Sender
-    kind: str
     batch: Batch
+    answer: Callable[[Outcome], Answer]
     ask: Ask | None = None
+    source: Source | None = None
+    n_bytes: int = 0
+    # What became of it, once the transaction stands; None where nothing did.
+    count: Count | None = None
 
     @property
     def n_rows(self) -> int:
-        return len(self.batch.rows)
+        return self.batch.n_rows
 
 
 async def store(connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime) -> list[Answer]:
@@ -53,16 +62,19 @@ async def store(connection: Connection, submissions: Sequence[Submission], *, no
     Returns:
         one answer for each submission, in the same order.
     """
-    async with connection.transaction():
-        answered: dict[Submission, Answer] = {}
-        refused = await senders.refused(connection, (submission.sender for submission in submissions))
-        for submission in submissions:
-            if submission.sender in refused:
-                answered[submission] = answers.of_problem(refused[submission.sender])
+    for submission in submissions:
+        submission.count = None  # what an earlier try counted never was
+    async with staging.undone(connection):
+        # What is asked first goes with the beginning, and what is said last with the end: each wait costs.
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            refused = await senders.refused(connection, (submission.sender for submission in submissions))
+        answered = {s: answers.of_problem(refused[s.sender]) for s in submissions if s.sender in refused}
         answered |= await _repeated(connection, [s for s in submissions if s.ask and s not in answered])
-        for kind in STORES:
-            todo = [s for s in submissions if s.kind == kind and s not in answered]
-            answered |= await _stored(connection, kind, todo, now)
+        answered |= await _stored(connection, [s for s in submissions if s not in answered], now)
+        async with connection.pipeline():
+            await _count(connection, submissions, now)
+            await connection.execute("COMMIT")
     return [answered[submission] for submission in submissions]
 
 
@@ -71,6 +83,10 @@ async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Su
     if not by_ask:
         return {}
     known = await repeats.begin(connection, list(by_ask))
+    for ask, found in known.items():
+        if isinstance(found, StoredAnswer):
+            again = by_ask[ask]
+            again.count = count_of(Outcome(0, again.n_rows + again.batch.n_silent, again.batch.rejected), again.n_bytes)
     return {
         by_ask[ask]: Answer(found.status, found.body, found.headers)
         if isinstance(found, StoredAnswer)
@@ -79,14 +95,25 @@ async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Su
     }
 
 
-async def _stored(
-    connection: Connection, kind: str, todo: list[Submission], now: dt.datetime
-) -> dict[Submission, Answer]:
-    arrivals: list[Arrival] = [arrival for submission in todo for _, arrival in submission.batch.rows]
-    fates = iter(await STORES[kind](connection, arrivals, now=now) if arrivals else ())
+async def _stored(connection: Connection, todo: Sequence[Submission], now: dt.datetime) -> dict[Submission, Answer]:
+    told = {submission: _Told(submission) for submission in todo}
+    for kind, store_kind in STORES.items():
+        rows = [(told[s], place, arrival) for s in todo for place, arrival in s.batch.rows.get(kind, ())]
+        beside = [(told[s], arrival) for s in todo for arrival in s.batch.along.get(kind, ())]
+        if not rows and not beside:
+            continue
+        fates = await store_kind(connection, [a for _, _, a in rows] + [a for _, a in beside], now=now)
+        for (of, place, arrival), fate in zip(rows, fates[: len(rows)], strict=True):
+            of.note(place, fate)
+            of.keep(kind, arrival, fate)
+        for (of, arrival), fate in zip(beside, fates[len(rows) :], strict=True):
+            of.keep(kind, arrival, fate)
     answered = {}
-    for submission in todo:
-        answer = _answer(submission.batch, [next(fates) for _ in submission.batch.rows])
+    for submission, found in told.items():
+        outcome = found.outcome()
+        submission.count = count_of(outcome, submission.n_bytes)
+        submission.count.stored, submission.count.redacted = found.stored, found.redacted
+        answer = submission.answer(outcome)
         answered[submission] = answer
         if submission.ask is None:
             continue
@@ -98,27 +125,34 @@ async def _stored(
     return answered
 
 
-def _answer(batch: Batch, fates: list[Fate]) -> Answer:
-    """201 with what became of the rows, or 400 where every one of them is bad."""
-    rejected = dict(batch.rejected)
-    for (place, _), fate in zip(batch.rows, fates, strict=True):
+async def _count(connection: Connection, submissions: Sequence[Submission], now: dt.datetime) -> None:
+    """The tally of these submissions stands: one row for each source."""
+    counts: dict[Source, Count] = {}
+    for submission in submissions:
+        if submission.source is not None and submission.count is not None:
+            counts.setdefault(submission.source, Count()).add(submission.count)
+    await tallies.count(connection, counts, now=now)
+
+
+class _Told:
+    """Counts what became of one submission's rows."""
+
+    def __init__(self, submission: Submission) -> None:
+        self._rejected = dict(submission.batch.rejected)
+        self._counts: Counter[Fate] = Counter({Fate.ACCEPTED: submission.batch.n_silent})
+        self.stored: Counter[str] = Counter()
+        self.redacted: Counter[str] = Counter()
+
+    def keep(self, kind: str, arrival: Arrival, fate: Fate) -> None:
+        if fate is Fate.ACCEPTED:
+            self.stored[kind] += 1
+            if arrival.redacted:
+                self.redacted.update(arrival.redacted)
+
+    def note(self, place: int, fate: Fate) -> None:
+        self._counts[fate] += 1
         if fate is Fate.CONFLICT:
-            rejected[place] = (FieldError("id", SAID_OTHERWISE),)
-    if rejected and len(rejected) == len(batch.rows) + len(batch.rejected):
-        return answers.of_problem(nothing_stored(rejected))
-    counts = {"accepted": fates.count(Fate.ACCEPTED), "duplicates": fates.count(Fate.DUPLICATE)}
-    return Answer(201, orjson.dumps({**counts, "rejected": _shown(rejected)}))
+            self._rejected[place] = routes.said_otherwise()
 
-
-Rejections = Mapping[int, tuple[FieldError, ...]]
-
-
-def nothing_stored(rejected: Rejections) -> Problem:
-    """Every row is bad: a problem that names each."""
-    errors = [FieldError(error.field, error.message, place) for place in sorted(rejected) for error in rejected[place]]
-    detail = f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
-    return Problem(400, detail, errors=errors, extra={"rejected": _shown(rejected)})
-
-
-def _shown(rejected: Rejections) -> list[dict[str, Any]]:
-    return [{"index": place, "errors": [error.as_dict() for error in rejected[place]]} for place in sorted(rejected)]
+    def outcome(self) -> Outcome:
+        return Outcome(self._counts[Fate.ACCEPTED], self._counts[Fate.DUPLICATE], self._rejected)

@@ -5,48 +5,50 @@ from collections.abc import Sequence
 
 from core import ids
 from ledger import handovers
-from outputs.records import FeedbackRecord
+from outputs.reception import Reception
+from outputs.records import LONGEST_COMMENT, FeedbackRecord
+from outputs.redaction.rows import Said, Texts
 from outputs.services import staging
-from outputs.services.staging import Arrival, Connection, Fate, Stage
+from outputs.services.staging import Arrival, Connection, Fate
 
 TOPIC = "feedback.stored"
 
-_COLUMNS = "project_id, external_id, body_hash, output_external_id, kind, name, value, label, comment, end_user, source"
-
-STAGE = Stage(
-    make="""
-        CREATE TEMPORARY TABLE feedback_stage (
-            batch bigint NOT NULL DEFAULT txid_current(),
-            project_id bigint, external_id text, body_hash bytea, output_external_id text, kind text,
-            name text, value double precision, label text, comment text, end_user text, source text
-        )""",
-    copy=f"COPY feedback_stage ({_COLUMNS}) FROM STDIN",
-    insert=f"""
-        WITH fresh AS (
-            INSERT INTO outputs_feedback ({_COLUMNS}, received_at)
-            SELECT {_COLUMNS}, %(now)s FROM feedback_stage
-            WHERE batch = txid_current() ORDER BY project_id, external_id COLLATE "C"
-            ON CONFLICT (project_id, external_id) DO NOTHING
-            RETURNING project_id, external_id, id
-        ), announced AS (
-            INSERT INTO ledger_handover (consumer, topic, project_id, ids)
-            SELECT consumer, %(topic)s, project_id, array_agg(id ORDER BY id)
-            FROM fresh CROSS JOIN unnest(%(consumers)s::text[]) AS consumer GROUP BY consumer, project_id
-        )
-        SELECT project_id, external_id, id FROM fresh""",  # noqa: S608 # constants above
-    compare="SELECT project_id, external_id, stored.body_hash FROM feedback_stage"
-    " JOIN outputs_feedback AS stored USING (project_id, external_id) WHERE batch = txid_current()",
-    empty="TRUNCATE feedback_stage",
+_COLUMNS = {
+    "project_id": "bigint",
+    "external_id": "text",
+    "body_hash": "bytea",
+    "output_external_id": "text",
+    "kind": "text",
+    "name": "text",
+    "value": "double precision",
+    "label": "text",
+    "comment": "text",
+    "end_user": "text",
+    "source": "text",
+}
+TEXTS = Texts(
+    Said("name", 100),
+    Said("label", 200),
+    Said("comment", LONGEST_COMMENT),
+    Said("user_id", 200, is_identity=True),
+    Said("source", 100),
 )
 
+STAGE = staging.stage("outputs_feedback", _COLUMNS, staging.AT_MOMENT)
 
-def arrival_of(record: FeedbackRecord, *, project_id: int, hash_key: bytes) -> Arrival:
-    """A record made ready to be stored; an id is made where the sender gave none."""
+
+def arrival_of(record: FeedbackRecord, *, reception: Reception) -> Arrival:
+    """A record made ready to be stored: redacted, and with an id where the sender gave none.
+
+    It does not say of which environment it is, so the project's policy for every environment holds.
+    """
+    body_hash = record.body_hash(reception.hash_key)
+    record, redacted = reception.redaction.applied(record, TEXTS)
     comment = record.comment or ""
     return Arrival(
-        project_id=project_id,
+        project_id=reception.project_id,
         external_id=record.id or ids.time_ordered(),
-        body_hash=record.body_hash(hash_key),
+        body_hash=body_hash,
         prompt="",
         revision="",
         values=(
@@ -60,6 +62,7 @@ def arrival_of(record: FeedbackRecord, *, project_id: int, hash_key: bytes) -> A
             record.source or "",
         ),
         n_bytes=len(comment) + 400,
+        redacted=redacted,
     )
 
 

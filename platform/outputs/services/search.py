@@ -12,6 +12,7 @@ from ledger.handovers import Claimed
 from outputs import words
 from outputs.models import Output, OutputBody
 from outputs.queries import SEARCH_CONSUMER
+from outputs.services import contents
 
 # Of each text, characters that are looked at: of a longer one its beginning and its end.
 LONGEST_TEXT = 9_000
@@ -21,14 +22,16 @@ AT_ONCE = 50
 # Of a message: how it is meant, not what it says.
 _UNSAID = frozenset({"role", "type", "id", "tool_call_id"})
 
-_STORE = """
+_INSERT = """
     INSERT INTO outputs_searchtext (output_id, words)
     SELECT told.id, array_to_tsvector(ARRAY(SELECT jsonb_array_elements_text(told.words)))
     FROM unnest(%s::bigint[], %s::jsonb[]) AS told (id, words)
     JOIN outputs_output AS output ON output.id = told.id
     ORDER BY told.id
-    ON CONFLICT (output_id) DO NOTHING
-"""
+    ON CONFLICT (output_id) DO """
+_STORE = _INSERT + "NOTHING"
+# Only who was told that the texts are others now says so: whoever read the earlier ones comes too late.
+_STORE_ANEW = _INSERT + "UPDATE SET words = excluded.words"
 
 
 def index_waiting(*, now: dt.datetime, limit: int = 20) -> bool:
@@ -48,14 +51,14 @@ def index(*, claimed: Sequence[Claimed]) -> int:
     n_new = 0
     for one in claimed:
         for start in range(0, len(one.ids), AT_ONCE):
-            n_new += _index(one.project_id, one.ids[start : start + AT_ONCE])
+            n_new += _index(one.project_id, one.ids[start : start + AT_ONCE], anew=one.topic == contents.FILLED)
     return n_new
 
 
-def _index(project_id: int, ids: list[int]) -> int:
-    outputs = (
-        Output.objects.of(project_id).filter(pk__in=ids, search_text=None).only("pk", "external_id", "received_on")
-    )
+def _index(project_id: int, ids: list[int], *, anew: bool) -> int:
+    outputs = Output.objects.of(project_id).filter(pk__in=ids).only("pk", "external_id", "received_on")
+    if not anew:
+        outputs = outputs.filter(search_text=None)
     known = {output.pk: output for output in outputs}
     days = {output.received_on for output in known.values()}
     bodies = OutputBody.objects.filter(output_id__in=known, received_on__in=days)
@@ -68,7 +71,7 @@ def _index(project_id: int, ids: list[int]) -> int:
     if not told:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [list(told), [Jsonb(keys) for keys in told.values()]])
+        cursor.execute(_STORE_ANEW if anew else _STORE, [list(told), [Jsonb(keys) for keys in told.values()]])
         return int(cursor.rowcount)
 
 

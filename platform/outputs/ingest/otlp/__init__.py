@@ -1,0 +1,1 @@
+"""OpenTelemetry's way in (OTLP/HTTP): spans and log records as real instrumentations send them."""
