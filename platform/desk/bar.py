@@ -47,11 +47,17 @@ PROMPTS = Place("Prompts", "desk:prompt-list")
 PROPOSALS = Place("Proposals", "desk:proposal-list")
 TRENDS = Place("Trends", "insights:trends")
 SETTINGS = Place("Settings", "projects:member-list")
+# What belongs to a page without standing below its address: the first word of the path in a project.
+BESIDE = {OUTPUTS: ("imports", "traces", "sessions"), TRENDS: ("costs",)}
 # The pages of the settings of a project, in the order of their side menu.
 SETTINGS_PLACES = (
     Place("Members", "projects:member-list", Scope.ADMIN),
     Place("API keys", "projects:key-list", Scope.ADMIN),
+    Place("Feedback doors", "desk:door-list", Scope.ADMIN),
+    Place("Ingest", "desk:ingest", Scope.READ),
     Place("Connections", "connections:connection-list", Scope.READ),
+    Place("Prices", "connections:price-list", Scope.READ),
+    Place("Redaction", "outputs:redaction-policy", Scope.ADMIN),
     Place("Audit trail", "projects:audit-list", Scope.ADMIN),
 )
 
@@ -59,8 +65,8 @@ SETTINGS_PLACES = (
 PLACES: Mapping[str, tuple[Place, ...]] = MappingProxyType(
     {
         Role.REVIEWER: (REVIEW, MY_WORK),
-        Role.ENGINEER: (OUTPUTS, QUEUES, REVIEW, GOLDEN_SETS, RUNS, PROMPTS, PROPOSALS, TRENDS),
-        Role.MANAGER: (TRENDS, PROPOSALS, PROMPTS, RUNS, OUTPUTS),
+        Role.ENGINEER: (OUTPUTS, QUEUES, REVIEW, GOLDEN_SETS, RUNS, PROMPTS, PROPOSALS, TRENDS, SETTINGS),
+        Role.MANAGER: (TRENDS, PROPOSALS, PROMPTS, RUNS, OUTPUTS, SETTINGS),
         Role.ADMIN: (OUTPUTS, QUEUES, REVIEW, GOLDEN_SETS, RUNS, PROMPTS, PROPOSALS, TRENDS, SETTINGS),
     }
 )
@@ -94,15 +100,19 @@ def _bar(request: HttpRequest, actor: Actor) -> Bar:
 
 
 def _links(places: Iterable[Place], path: str, actor: Actor) -> list[Link]:
-    allowed = [place for place in places if place.scope is None or actor.may(place.scope)]
-    return [_link(place, path, actor) for place in allowed]
+    return [_link(place, path, actor) for place in _theirs(places, actor)]
+
+
+def _theirs(places: Iterable[Place], actor: Actor) -> list[Place]:
+    return [place for place in places if place.scope is None or actor.may(place.scope)]
 
 
 def _link(place: Place, path: str, actor: Actor) -> Link:
-    url = address(place.page, actor.project.slug)
-    inside = SETTINGS_PLACES if place is SETTINGS else (place,)
+    inside = _theirs(SETTINGS_PLACES, actor) if place is SETTINGS else [place]
+    url = address(inside[0].page, actor.project.slug)
     is_here = any(path.startswith(address(page.page, actor.project.slug)) for page in inside)
-    return Link(place.words, url, is_here, key_of(place.page))
+    is_beside = any(path.startswith(f"/{actor.project.slug}/{word}/") for word in BESIDE.get(place, ()))
+    return Link(place.words, url, is_here or is_beside, key_of(place.page))
 
 
 def key_of(page: str) -> str:

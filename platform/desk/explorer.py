@@ -21,8 +21,8 @@ from desk import explorer_queries as queries
 from desk.explorer_form import OutputFilterForm
 from desk.explorer_queries import FIELDS
 from desk.services import saved_filters
+from outputs import costs, serializers
 from outputs import queries as output_queries
-from outputs import serializers
 from outputs.queries import Selection
 from projects.access import Actor, Scope
 from projects.pages import PageRequest, page
@@ -39,6 +39,9 @@ WORDS = {
     "model": "Model",
     "environment": "Environment",
     "tag": "Tag",
+    "session": "Session",
+    "trace": "Trace",
+    "user": "User",
     "since": "Since",
     "until": "Until",
     "days": "Last days",
@@ -89,13 +92,18 @@ def output_list(request: PageRequest) -> HttpResponse:
         return render(request, "desk/output_list.html#rows", context)
     if request.htmx and "waiting" in request.GET:
         return render(request, "desk/output_list.html#waiting", context)
+    is_live = "live" in request.GET and below is None
     choices = queries.choices(request.actor)
     is_empty = not listed.rows and not given and below is None
     context |= {
         "given": given,
         "below": below,
         "flaws": flaws,
+        "live": _live(request.actor, given, listed) if is_live and not flaws else None,
+        "live_url": _url(request.actor, {**given, "live": "1"}),
+        "here": _url(request.actor, given),
         "is_empty": is_empty,
+        "is_form_wrong": any(flaw.field in OutputFilterForm.base_fields for flaw in flaws),
         "chips": _chips(request.actor, given),
         "everything": _url(request.actor, {}),
         "choices": choices,
@@ -108,13 +116,54 @@ def output_list(request: PageRequest) -> HttpResponse:
     return render(request, "desk/output_list.html", context, status=422 if flaws else 200)
 
 
+@dataclass(frozen=True)
+class Live:
+    """The end of a list that goes on by itself: where to ask for what is newer, and how fast that comes."""
+
+    url: str
+    n_new: int = 0
+    n_skipped: int = 0
+    per_second: float | None = None
+
+
+@page(GET=Scope.READ)
+def output_newer(request: PageRequest) -> HttpResponse:
+    """`/<project>/outputs/newer/?above=<number>`: what arrived since, for a list that is live, and where it ends now.
+
+    At most a page of it; of more the newest.
+    """
+    given, now = _given(request), clock.now()
+    above, asked_ms = _number(request.GET.get("above", "")), _number(request.GET.get("at", ""))
+    newer = queries.newer(request.actor, queries.selection(request.actor, given, now=now), above=above or 0, now=now)
+    seconds = None if asked_ms is None else now.timestamp() - asked_ms / 1000
+    live = Live(
+        _newer_url(request.actor, given, above=newer.upto, now=now),
+        n_new=newer.n,
+        n_skipped=newer.n - len(newer.rows),
+        per_second=newer.n / seconds if seconds and seconds > 0 else None,
+    )
+    return render(request, "desk/output_list.html#newer", {"listed": queries.Listed(newer.rows), "live": live})
+
+
+def _live(actor: Actor, given: Mapping[str, str], listed: queries.Listed) -> Live:
+    now = clock.now()
+    shown = listed.rows[0].output.pk if listed.rows else 0
+    return Live(_newer_url(actor, given, above=max(shown, queries.settled(actor, now=now)), now=now))
+
+
+def _newer_url(actor: Actor, given: Mapping[str, str], *, above: int, now: dt.datetime) -> str:
+    asked = {**given, "above": str(above), "at": str(int(now.timestamp() * 1000))}
+    return f"{reverse('desk:output-newer', args=[actor.project.slug])}?{urllib.parse.urlencode(asked)}"
+
+
 @page(GET=Scope.READ)
 def output_detail(request: PageRequest, external_id: str) -> HttpResponse:
     """`/<project>/outputs/<id>/`: one output and all that was found about it; beside the list, a summary of it."""
     found = queries.output_page(request.actor, external_id)
     part = "#side" if request.htmx else ""
-    is_raw = "raw" in request.GET
-    return render(request, f"desk/output_detail.html{part}", {"found": found, "is_raw": is_raw})
+    cost = None if part else costs.explained(found.output)
+    context = {"found": found, "is_raw": "raw" in request.GET, "cost": cost}
+    return render(request, f"desk/output_detail.html{part}", context)
 
 
 @page(GET=Scope.READ)

@@ -20,6 +20,9 @@ class OutputFilterForm(forms.Form):
     model = forms.CharField(required=False, max_length=200)
     environment = forms.CharField(required=False, max_length=200)
     tag = forms.CharField(required=False, max_length=200)
+    session = forms.CharField(required=False, max_length=200, label="Session")
+    trace = forms.CharField(required=False, max_length=200, label="Trace")
+    user = forms.CharField(required=False, max_length=200, label="User")
     status = forms.ChoiceField(required=False)
     feedback = forms.ChoiceField(required=False, label="Feedback")
     verdict = forms.ChoiceField(required=False)
@@ -44,6 +47,9 @@ class OutputFilterForm(forms.Form):
             self.fields[name].widget = forms.Select(choices=_with(offered, given.get(name, "")))
         for name, hint in (
             ("revision", "number or hash"),
+            ("session", "id as sent"),
+            ("trace", "id as sent"),
+            ("user", "id as sent"),
             ("since", "2026-01-31"),
             ("until", "2026-02-01"),
             ("score", "name of a score"),

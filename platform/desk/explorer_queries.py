@@ -3,16 +3,18 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import connection
 from django.db.models import F, FilteredRelation, Q
 
-from core import plots
+from core import markup
 from desk.models import SavedFilter
+from desk.trace_queries import DrawnTrace, answer_of, drawn_trace, without_judgements
 from evals.models import GoldenCase
 from outputs import filters, queries
 from outputs.models import Feedback, Output, OutputBody
-from outputs.queries import Count, Line, Opinion, Selection, Span
+from outputs.queries import Count, Line, Opinion, Selection
 from projects.access import Actor, Scope
 from prompts.models import Prompt
 from reviews import findings, readings, texts
@@ -89,23 +91,55 @@ def selection(actor: Actor, given: Mapping[str, str], *, now: dt.datetime) -> Se
 
 def listed(actor: Actor, found: Selection, *, below: int | None, limit: int, score: str | None = None) -> Listed:
     """A page of outputs with the beginnings of their texts and what was found about them: five statements at most."""
-    project_id = actor.project.pk
-    page = queries.newest(project_id, found, below=below, limit=limit)
-    if not page.outputs:
-        return Listed([], page.next, page.looked_back_to)
-    lines = queries.lines(page.outputs)
-    opinions = queries.opinions(project_id, page.outputs, score=score)
-    judged = _judged(page.outputs)
-    rows = [
+    page = queries.newest(actor.project.pk, found, below=below, limit=limit)
+    return Listed(_rows(actor, page.outputs, score=score), page.next, page.looked_back_to)
+
+
+def _rows(actor: Actor, outputs: Sequence[Output], *, score: str | None = None) -> list[Row]:
+    """The outputs as lines of the list: three statements, or none where there is no output."""
+    if not outputs:
+        return []
+    lines = queries.lines(outputs)
+    opinions = queries.opinions(actor.project.pk, outputs, score=score)
+    judged = _judged(outputs)
+    return [
         Row(
             output,
             lines.get(output.pk, Line("", "", "")),
             opinions.get(output.external_id, Opinion()),
             judged.get(output.pk),
         )
-        for output in page.outputs
+        for output in outputs
     ]
-    return Listed(rows, page.next, page.looked_back_to)
+
+
+# Outputs that arrive at the same time become visible in any order: those that are so old stand.
+SETTLED_AFTER = dt.timedelta(seconds=1)
+MOST_NEWER, MOST_COUNTED = 50, 10_000
+
+
+@dataclass(frozen=True)
+class Newer:
+    """What arrived since the list was looked at: the newest of `n`, and up to where everything is known now."""
+
+    rows: list[Row]
+    n: int
+    upto: int
+
+
+def settled(actor: Actor, *, now: dt.datetime) -> int:
+    """The newest output of the project that no older one can come before any more; 0 where there is none."""
+    rows = Output.objects.of(actor.project.pk).filter(received_at__lte=now - SETTLED_AFTER)
+    return rows.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def newer(actor: Actor, found: Selection, *, above: int, now: dt.datetime) -> Newer:
+    """The selected outputs above this one that have settled, newest first, with what was found: six statements."""
+    upto = max(above, settled(actor, now=now))
+    rows = found.rows.filter(pk__gt=above, pk__lte=upto)
+    n = rows.order_by().values("pk")[:MOST_COUNTED].count()
+    outputs = list(rows.order_by("-pk")[:MOST_NEWER]) if n else []
+    return Newer(_rows(actor, outputs), n, upto)
 
 
 def count(actor: Actor, found: Selection) -> Count:
@@ -162,36 +196,6 @@ def _judged(outputs: Iterable[Output]) -> dict[int, Judged]:
 
 
 @dataclass(frozen=True)
-class DrawnSpan:
-    """A span with its bar on the trace's time scale from 0 to 100; no bar where no time is known."""
-
-    span: Span
-    name: str
-    is_here: bool
-    start: float | None = None
-    width: float | None = None
-
-    @property
-    def depth(self) -> int:
-        """How far in it stands; very deep ones stand together."""
-        return min(self.span.depth, 4)
-
-
-@dataclass(frozen=True)
-class Trace:
-    """The outputs of a trace, as a tree; `total_ms` from the first's start to the last's end where times are known."""
-
-    spans: list[DrawnSpan]
-    total_ms: float | None
-    is_cut: bool
-
-    @property
-    def n_orphans(self) -> int:
-        """Those whose parent never arrived."""
-        return sum(1 for drawn in self.spans if drawn.span.is_orphan)
-
-
-@dataclass(frozen=True)
 class Pick:
     """One item this output is part of, with the reviews that may be seen and the verdict that stands."""
 
@@ -213,16 +217,25 @@ class OutputPage:
     output: Output
     body: OutputBody | None
     asked: list[Turn]
+    asked_raw: str
+    said: list[Turn]
     context: list[Passage]
     answer: Reading | None
     answer_text: str
+    answer_raw: str
     feedback: list[Feedback]
     scores: list[Feedback]
-    trace: Trace | None
+    trace: DrawnTrace | None
     picks: list[Pick]
     passed_over: list[Match]
     cases: list[GoldenCase]
     to_judge: Item | None = None
+
+    @property
+    def is_uncaptured(self) -> bool:
+        """Whether its texts never came: who sends it records how long it took and what it cost, and no content."""
+        body = self.body
+        return body is not None and body.input is None and body.output is None and body.error is None
 
     @property
     def title(self) -> str:
@@ -255,22 +268,31 @@ def output_page(actor: Actor, external_id: str) -> OutputPage:
         whole = replace(whole, feedback=[])
         picks = [replace(pick, reviews=[], verdict=None) for pick in picks]
     verdicts = [pick.verdict.pk for pick in picks if pick.verdict is not None]
+    trace = drawn_trace(project_id, output.trace_id, here=output)
     cases = GoldenCase.objects.filter(verdict__in=verdicts).select_related("golden_set").order_by("pk")
     return OutputPage(
         output=output,
         body=body,
         asked=[] if body is None else readings.thread_of(body.input),
+        asked_raw="" if body is None else raw(body.input),
+        said=[] if body is None else answer_of(body.output),
         context=[] if body is None else readings.passages_of(body.metadata),
         answer=None if body is None or body.output is None else readings.reading_of(body.output),
         answer_text="" if body is None else texts.output_text(body.output),
+        answer_raw="" if body is None else raw(body.output),
         feedback=[one for one in whole.feedback if one.kind != Feedback.Kind.SCORE],
         scores=[one for one in whole.feedback if one.kind == Feedback.Kind.SCORE],
-        trace=_trace(output),
+        trace=trace if trace is None or to_judge is None else without_judgements(trace),
         picks=picks,
         passed_over=passed_over,
         cases=list(cases),
         to_judge=to_judge,
     )
+
+
+def raw(value: Any) -> str:
+    """What was sent, as it was sent: a text to the letter, anything else as JSON."""
+    return value if isinstance(value, str) else "" if value is None else markup.pretty(value)
 
 
 def _to_judge(actor: Actor, items: list[Item]) -> Item | None:
@@ -303,35 +325,6 @@ def _picks(output: Output) -> tuple[list[Pick], list[Match]]:
         for item in items
     ]
     return picks, [match for match in matches if not match.drawn]
-
-
-def _trace(output: Output) -> Trace | None:
-    spans = queries.trace(output.project_id, output.trace_id)
-    if not spans:
-        return None
-    times = {span.output.pk: _times(span.output) for span in spans}
-    known = [time for time in times.values() if time is not None]
-    first = min((start for start, _ in known), default=0.0)
-    total = max((end for _, end in known), default=0.0) - first
-    scale = plots.Scale(first, first + total, 0, 100)
-    drawn = [_drawn(span, times[span.output.pk], scale, is_here=span.output.pk == output.pk) for span in spans]
-    return Trace(drawn, total if known else None, is_cut=len(spans) == queries.MOST_SPANS)
-
-
-def _drawn(span: Span, time: tuple[float, float] | None, scale: plots.Scale, *, is_here: bool) -> DrawnSpan:
-    name = span.output.prompt.name if span.output.prompt else span.output.model or span.output.external_id
-    if time is None or scale.high <= scale.low:
-        return DrawnSpan(span, name, is_here)
-    start, end = scale.at(time[0]), scale.at(time[1])
-    return DrawnSpan(span, name, is_here, start=min(start, 99.0), width=max(1.0, round(end - start, 1)))
-
-
-def _times(output: Output) -> tuple[float, float] | None:
-    """Start and end in milliseconds; an output that does not say when it began has none."""
-    if output.started_at is None:
-        return None
-    start = output.started_at.timestamp() * 1000
-    return start, start + (output.latency_ms or 0.0)
 
 
 def bodies_of(outputs: Sequence[Output]) -> dict[int, OutputBody]:

@@ -1,6 +1,7 @@
 from django.urls import path
 
-from desk import explorer, prompts, proposals, releases, verdicts, views, work
+from desk import doors, explorer, ingest, prompts, proposals, releases, traces, verdicts, views, work
+from outputs import paths  # noqa: F401 # <sent_id:…> below
 
 app_name = "desk"
 urlpatterns = [
@@ -9,11 +10,19 @@ urlpatterns = [
     path("<slug:project>/waiting/", views.waiting, name="waiting"),
     path("<slug:project>/search/", views.search, name="search"),
     path("<slug:project>/outputs/", explorer.output_list, name="output-list"),
-    path("<slug:project>/outputs/<path:external_id>/", explorer.output_detail, name="output-detail"),
+    path("<slug:project>/outputs/newer/", explorer.output_newer, name="output-newer"),
+    path("<slug:project>/outputs/<sent_id:external_id>/", explorer.output_detail, name="output-detail"),
+    path("<slug:project>/traces/<sent_id:trace_id>/", traces.trace_detail, name="trace-detail"),
+    path("<slug:project>/sessions/<sent_id:session_id>/", traces.session_detail, name="session-detail"),
     path("<slug:project>/outputs.csv", explorer.output_export, {"kind": "csv"}, name="output-export-csv"),
     path("<slug:project>/outputs.jsonl", explorer.output_export, {"kind": "jsonl"}, name="output-export-jsonl"),
+    path("<slug:project>/ingest/", ingest.ingest, name="ingest"),
     path("<slug:project>/saved-filters/", explorer.filter_save, name="filter-save"),
     path("<slug:project>/saved-filters/delete/", explorer.filter_delete, name="filter-delete"),
+    path("<slug:project>/feedback-doors/", doors.door_list, name="door-list"),
+    path("<slug:project>/feedback-doors/<int:door>/", doors.door_detail, name="door-detail"),
+    path("<slug:project>/feedback-doors/<int:door>/renew/", doors.door_renew, name="door-renew"),
+    path("<slug:project>/feedback-doors/<int:door>/close/", doors.door_close, name="door-close"),
     path("<slug:project>/my-work/", work.my_work, name="my-work"),
     path("<slug:project>/verdicts/<int:verdict_id>/", verdicts.verdict_detail, name="verdict-detail"),
     # A plus stands in no name, so `+new` hides no prompt.

@@ -8,11 +8,12 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from connections import price_queries
 from core import clock, paging
 from core.figures import Figure
 from core.problems import FieldError, Invalid, Missing
 from core.rest import field_errors
-from insights import queries, report
+from insights import costs, queries, report
 from insights import serializers as shapes
 from insights.queries import Span
 from projects.access import Scope
@@ -70,6 +71,18 @@ def trend(request: Request) -> Response:
             }
         ).data
     )
+
+
+@extend_schema(methods=["GET"], responses=shapes.UnpricedList)
+@endpoint(GET=Scope.READ)
+def unpriced(request: Request) -> Response:
+    """The models of which outputs that arrived in the last 30 days have no cost, and why; the most first."""
+    paging.refuse_unknown(request, set())
+    project_id, now = actor_of(request).project.pk, clock.now()
+    period = report.last_days(DEFAULT["day"].days, now.astimezone(dt.UTC).date())
+    book = price_queries.book(project_id)
+    found = costs.unpriced(costs.by_model(project_id, book, since=period.start, until=period.end, now=now))
+    return Response({"results": [shapes.UnpricedModel(one).data for one in found], "next": None})
 
 
 def _asked(request: Request) -> dict[str, Any]:

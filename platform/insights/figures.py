@@ -158,10 +158,12 @@ def _cost(days: Sequence[Span]) -> TrendFigure:
     return TrendFigure(
         COST,
         "Cost per day",
-        "Exact sum over the outputs that carry a cost.",
+        "Exact sum over the outputs that have a cost, as sent or by the price table.",
         Unit.USD,
         [Line("Cost", _points(days, lambda day: day.volume.cost(), _why_no_cost))],
-        f"All {n:,} outputs are unpriced: send cost_usd with them." if n else "It fills with the first priced output.",
+        f"All {n:,} outputs are unpriced: set prices of their models, or send cost_usd with them."
+        if n
+        else "It fills with the first priced output.",
         is_bars=True,
         from_zero=True,
         remark=f"{n_unpriced:,} of {n:,} outputs are unpriced and not in the sums." if 0 < n_unpriced < n else "",

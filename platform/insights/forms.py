@@ -47,3 +47,29 @@ class TrendsForm(forms.Form):
         if found.get("since") and not self.errors:
             return Period(found["since"], found.get("until") or self.today)
         return last_days(found.get("days") or DEFAULT_DAYS, self.today)
+
+
+class ApplyForm(forms.Form):
+    """The days of arrival (UTC), both included, whose costs are to follow the price table."""
+
+    since = forms.DateField(label="From", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
+    until = forms.DateField(label="To", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, today: dt.date, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        month = last_days(DEFAULT_DAYS, today)
+        self.initial = {"since": month.since, "until": month.until}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and since > until:
+            self.add_error("since", f"The first day lies after the last one, {until}.")
+        elif since and until and not 1970 <= since.year <= until.year < 2200:
+            self.add_error("since", "No output can be of then.")
+        return cleaned
+
+    @property
+    def period(self) -> Period:
+        """The days asked for."""
+        return Period(self.cleaned_data["since"], self.cleaned_data["until"])

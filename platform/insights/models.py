@@ -44,6 +44,12 @@ class Rollup(Span):
     cost_usd = models.DecimalField(max_digits=30, decimal_places=9)
     input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
+    # Of the input tokens those from a cache; of the unpriced outputs those that did not tell their tokens, and the
+    # tokens of the others.
+    cached_input_tokens = models.BigIntegerField(db_default=0)
+    n_uncounted = models.BigIntegerField(db_default=0)
+    unpriced_input_tokens = models.BigIntegerField(db_default=0)
+    unpriced_output_tokens = models.BigIntegerField(db_default=0)
     latency = models.JSONField(default=dict)
 
     class Meta:
@@ -54,6 +60,10 @@ class Rollup(Span):
             ),
             models.CheckConstraint(
                 condition=models.Q(n__gte=models.F("n_unpriced"), n_unpriced__gte=0), name="rollup_unpriced_within_n"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(n_unpriced__gte=models.F("n_uncounted"), n_uncounted__gte=0),
+                name="rollup_uncounted_within_unpriced",
             ),
         ]
 

@@ -50,3 +50,23 @@ class Trend(serializers.Serializer[Any]):
     group = serializers.ChoiceField(GROUPS, allow_null=True)
     rubric = AskedQuestion(allow_null=True)
     points = TrendPoint(many=True)
+
+
+class UnpricedModel(serializers.Serializer[Any]):
+    """A model of which some outputs have no cost."""
+
+    model = serializers.CharField(help_text="empty: they name none")
+    n = serializers.IntegerField(help_text="outputs of the model")
+    n_unpriced = serializers.IntegerField()
+    n_uncounted = serializers.IntegerField(help_text="of the unpriced those that do not tell their tokens")
+    input_tokens = serializers.IntegerField(source="unpriced_input_tokens", help_text="of the unpriced")
+    output_tokens = serializers.IntegerField(source="unpriced_output_tokens", help_text="of the unpriced")
+    first_on = serializers.DateTimeField(help_text="the first day with an unpriced one")
+    last_on = serializers.DateTimeField(help_text="the last day with one")
+    has_price = serializers.BooleanField(help_text="a price stands now: apply it to past outputs")
+    why = serializers.CharField()
+
+
+class UnpricedList(serializers.Serializer[Any]):
+    results = UnpricedModel(many=True)
+    next = serializers.CharField(allow_null=True, help_text="always null: all stand here")

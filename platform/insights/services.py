@@ -43,22 +43,30 @@ _CLAIM = """
 _ROLL_UP = """
     INSERT INTO insights_rollup (
         project_id, grain, starts_at, prompt_id, revision_id, model, environment,
-        n, n_errors, n_unpriced, cost_usd, input_tokens, output_tokens, latency
+        n, n_errors, n_unpriced, cost_usd, input_tokens, output_tokens,
+        cached_input_tokens, n_uncounted, unpriced_input_tokens, unpriced_output_tokens, latency
     )
     SELECT %(project)s, 'hour', %(hour)s, prompt_id, revision_id, model, environment,
            sum(n), sum(n_errors), sum(n_unpriced), sum(cost_usd), sum(input_tokens), sum(output_tokens),
+           sum(cached_input_tokens), sum(n_uncounted), sum(unpriced_input_tokens), sum(unpriced_output_tokens),
            coalesce(jsonb_object_agg(bucket, n) FILTER (WHERE bucket IS NOT NULL), '{{}}')
     FROM (
         SELECT prompt_id, revision_id, model, environment, {bucket} AS bucket,
                count(*) AS n, count(*) FILTER (WHERE status <> 0) AS n_errors,
                count(*) FILTER (WHERE cost_usd IS NULL) AS n_unpriced, coalesce(sum(cost_usd), 0) AS cost_usd,
-               coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(output_tokens), 0) AS output_tokens
+               coalesce(sum(input_tokens), 0) AS input_tokens, coalesce(sum(output_tokens), 0) AS output_tokens,
+               coalesce(sum(cached_input_tokens), 0) AS cached_input_tokens,
+               count(*) FILTER (WHERE cost_usd IS NULL AND {untold}) AS n_uncounted,
+               coalesce(sum(input_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_input_tokens,
+               coalesce(sum(output_tokens) FILTER (WHERE cost_usd IS NULL), 0) AS unpriced_output_tokens
         FROM outputs_output
         WHERE project_id = %(project)s AND received_at >= %(hour)s AND received_at < %(hour)s + interval '1 hour'
         GROUP BY prompt_id, revision_id, model, environment, bucket
     ) AS by_bucket
     GROUP BY prompt_id, revision_id, model, environment
 """
+
+_UNTOLD = "(input_tokens IS NULL OR output_tokens IS NULL)"
 
 _HOURS_OF_THE_DAY = """
     project_id = %(project)s AND grain = 'hour'
@@ -78,15 +86,19 @@ _ADD_UP = f"""
     ), sums AS (
         SELECT prompt_id, revision_id, model, environment, sum(n) AS n, sum(n_errors) AS n_errors,
                sum(n_unpriced) AS n_unpriced, sum(cost_usd) AS cost_usd, sum(input_tokens) AS input_tokens,
-               sum(output_tokens) AS output_tokens
+               sum(output_tokens) AS output_tokens, sum(cached_input_tokens) AS cached_input_tokens,
+               sum(n_uncounted) AS n_uncounted, sum(unpriced_input_tokens) AS unpriced_input_tokens,
+               sum(unpriced_output_tokens) AS unpriced_output_tokens
         FROM hours GROUP BY prompt_id, revision_id, model, environment
     )
     INSERT INTO insights_rollup (
         project_id, grain, starts_at, prompt_id, revision_id, model, environment,
-        n, n_errors, n_unpriced, cost_usd, input_tokens, output_tokens, latency
+        n, n_errors, n_unpriced, cost_usd, input_tokens, output_tokens,
+        cached_input_tokens, n_uncounted, unpriced_input_tokens, unpriced_output_tokens, latency
     )
     SELECT %(project)s, 'day', %(day)s, s.prompt_id, s.revision_id, s.model, s.environment,
-           s.n, s.n_errors, s.n_unpriced, s.cost_usd, s.input_tokens, s.output_tokens, coalesce(k.latency, '{{}}')
+           s.n, s.n_errors, s.n_unpriced, s.cost_usd, s.input_tokens, s.output_tokens, s.cached_input_tokens,
+           s.n_uncounted, s.unpriced_input_tokens, s.unpriced_output_tokens, coalesce(k.latency, '{{}}')
     FROM sums s LEFT JOIN sketches k ON (s.model, s.environment) = (k.model, k.environment)
      AND s.prompt_id IS NOT DISTINCT FROM k.prompt_id AND s.revision_id IS NOT DISTINCT FROM k.revision_id
 """  # noqa: S608  # constants
@@ -170,7 +182,7 @@ def _reckon(project_id: int, hour: dt.datetime) -> None:
     for rollup in (Rollup, QualityRollup):
         rollup.objects.filter(project_id=project_id, grain=Grain.HOUR, starts_at=hour).delete()
     with connection.cursor() as cursor:
-        statement = _ROLL_UP.format(bucket=sketch.bucket_sql("latency_ms"))
+        statement = _ROLL_UP.format(bucket=sketch.bucket_sql("latency_ms"), untold=_UNTOLD)
         cursor.execute(statement, {"project": project_id, "hour": hour})
     _reckon_quality(project_id, hour)
 

@@ -95,6 +95,7 @@ def _shown(figure: TrendFigure, report: Report, request: PageRequest) -> dict[st
         "figure": figure,
         "drawings": [charts.draw(figure, report.markers, size) for size in (wide, charts.NARROW)],
         "files": address,
+        "more": reverse("insights:costs", args=[slug]) if figure.key == figures.COST else "",
     }
 
 

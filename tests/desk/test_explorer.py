@@ -2,8 +2,10 @@
 
 import csv
 import datetime as dt
+import html
 import io
 import json
+import re
 import urllib.parse
 from typing import Any
 
@@ -126,14 +128,18 @@ class TestOutputList:
             ("verdict=none", ["d", "c", "b", "a"]),
             ("verdict=any", []),
             ("environment=", ["d", "c", "b", "a"]),
+            ("session=s1", ["c", "b"]),
+            ("session=s1&status=error", ["c"]),
+            ("trace=t1", ["b"]),
+            ("user=u1", ["d"]),
         ],
     )
     def test_filters(self, client: Client, project: Project, query: str, expected: list[str]) -> None:
         long_ago = clock.now() - dt.timedelta(days=9)
         a = stored(project, "a", received_at=long_ago, received_on=long_ago.date())
-        b = stored(project, "b", model="m1", body={"input": "My pink Bike is gone"})
-        stored(project, "c", status=Output.Status.ERROR, body={"error": "boom"})
-        d = stored(project, "d")
+        b = stored(project, "b", model="m1", session_id="s1", trace_id="t1", body={"input": "My pink Bike is gone"})
+        stored(project, "c", status=Output.Status.ERROR, body={"error": "boom"}, session_id="s1")
+        d = stored(project, "d", end_user="u1")
         said_about(a, "thumb", value=0)
         said_about(d, "thumb", value=1)
         said_about(b, "score", name="grounded", value=0.2)
@@ -157,6 +163,7 @@ class TestOutputList:
         self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(queries, "MOST_LISTED", 2)
+        monkeypatch.setattr(queries, "MOST_COUNTED", 2)
         for number in range(5):
             said_about(stored(project, f"o{number}", body={"input": "common"}), "thumb", value=-1)
         searchable(project)
@@ -164,6 +171,15 @@ class TestOutputList:
         assert listed(client, project, "q=common&feedback=down&model=") == ["o4", "o3", "o2", "o1", "o0"]
         assert "more than 10,000" not in client.get(list_url(project, "q=common")).content.decode()
         assert "2 or more outputs" in client.get(list_url(project, "q=common")).content.decode()
+
+    def test_goes_through_the_pages_of_a_word(self, client: Client, project: Project) -> None:
+        expected = [stored(project, f"o{number}", body={"input": "bike"}).external_id for number in range(60)][::-1]
+        searchable(project)
+        first = client.get(list_url(project, "q=bike"))
+        second = client.get(first.context["older"])
+        pages = [[row.output.external_id for row in page.context["listed"].rows] for page in (first, second)]
+        assert pages == [expected[:50], expected[50:]]
+        assert "60 outputs" in first.content.decode()
 
     def test_stops_after_a_window_and_says_how_far_it_looked(
         self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
@@ -334,7 +350,21 @@ class TestOutputDetail:
         assert "It is **here**." in client.get(detail_url(output) + "?raw=1").content.decode()
 
     @pytest.mark.parametrize(
-        "external_id", ["with/slash/es", "trace:span", "ünï 😀", "a%2Fb", "a?b#c", "ends/", "/x", "count"]
+        "external_id",
+        [
+            "with/slash/es",
+            "trace:span",
+            "ünï 😀",
+            "a%2Fb",
+            "a?b#c",
+            "ends/",
+            "/x",
+            "count",
+            ".",
+            "..",
+            "a/../b",
+            "newer",
+        ],
     )
     def test_is_found_by_the_id_it_was_sent_with(self, client: Client, project: Project, external_id: str) -> None:
         output = stored(project, external_id)
@@ -502,6 +532,122 @@ class TestOutputDetail:
         with django_assert_max_num_queries(16) as many:
             client.get(detail_url(output))
         assert len(many) == len(few)
+
+    def test_shows_texts_as_sent_to_the_letter(self, client: Client, project: Project) -> None:
+        said = {"input": [{"role": "user", "content": "*Where*  is it?"}], "output": '{"b":1,  "a": 2}'}
+        output = stored(project, "o", body=said)
+        found = client.get(detail_url(output) + "?raw=1").context["found"]
+        assert found.answer_raw == '{"b":1,  "a": 2}'
+        assert json.loads(found.asked_raw) == said["input"]
+        page = client.get(detail_url(output)).content.decode()
+        assert "*Where*  is it?" in page
+        assert "&quot;b&quot;: 1,\n" in page
+
+    @pytest.mark.parametrize("query", ["", "raw=1"])
+    def test_folds_a_text_that_nobody_reads_whole(self, client: Client, project: Project, query: str) -> None:
+        long = "word " * 40_000
+        output = stored(project, "o", body={"input": long, "output": long})
+        folded = client.get(f"{detail_url(output)}?{query}")
+        assert len(folded.content) < 40_000
+        assert "The first 4,000 of 200,000 characters" in folded.content.decode()
+        whole = client.get(f"{detail_url(output)}?{query}&all=1").content.decode()
+        assert whole.count("word ") >= 80_000
+
+    def test_says_what_to_set_where_no_content_was_captured(self, client: Client, project: Project) -> None:
+        output = stored(project, "o", model="m", body={"input": None, "output": None})
+        page = client.get(detail_url(output)).content.decode()
+        assert "No content captured" in page
+        assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in page
+        failed = stored(project, "f", body={"input": None, "output": None, "error": "boom"})
+        assert "No content captured" not in client.get(detail_url(failed)).content.decode()
+
+    def test_shows_an_edit_as_a_correction_of_the_words(self, client: Client, project: Project) -> None:
+        output = stored(project, "o", body={"output": "Within 45 days."})
+        said_about(output, "edit", comment="Within 14 days.")
+        page = client.get(detail_url(output)).content.decode()
+        assert "<del>45" in page
+        assert "<ins>14" in page
+
+    def test_shows_feedback_that_came_before_it(self, client: Client, project: Project) -> None:
+        Feedback.objects.create(
+            project=project,
+            external_id="f",
+            body_hash=b"",
+            output_external_id="late",
+            kind="comment",
+            comment="too slow",
+        )
+        assert "too slow" in client.get(detail_url(stored(project, "late"))).content.decode()
+
+
+class TestOutputNewer:
+    """The list goes on by itself."""
+
+    def asked(self, client: Client, project: Project, query: str = "") -> str:
+        return str(client.get(list_url(project, f"live=1&{query}")).context["live"].url)
+
+    def newer(self, client: Client, url: str) -> tuple[list[str], str]:
+        answer = client.get(url, headers={"HX-Request": "true"})
+        assert answer.status_code == 200
+        page = answer.content.decode()
+        return re.findall(r'name="output" value="([^"]+)"', page), html.unescape(
+            re.findall(r'hx-get="([^"]+)"', page)[0]
+        )
+
+    def old(self, project: Project, external_id: str, **fields: Any) -> Output:
+        """Stored a moment ago, so that nothing can come before it any more."""
+        return stored(project, external_id, received_at=clock.now() - dt.timedelta(seconds=5), **fields)
+
+    def test_brings_only_what_is_newer_and_that_once(self, client: Client, project: Project) -> None:
+        self.old(project, "before")
+        url = self.asked(client, project)
+        assert self.newer(client, url)[0] == []
+        self.old(project, "a")
+        self.old(project, "b")
+        found, on = self.newer(client, url)
+        assert found == ["b", "a"]
+        assert self.newer(client, on)[0] == []
+
+    def test_waits_until_nothing_can_come_before(self, client: Client, project: Project) -> None:
+        self.old(project, "before")
+        url = self.asked(client, project)
+        stored(project, "just now")
+        found, on = self.newer(client, url)
+        assert found == []
+        Output.objects.filter(external_id="just now").update(received_at=clock.now() - dt.timedelta(seconds=5))
+        assert self.newer(client, on)[0] == ["just now"]
+
+    def test_keeps_to_the_filter_and_moves_on_over_the_rest(self, client: Client, project: Project) -> None:
+        self.old(project, "before")
+        url = self.asked(client, project, "model=m1")
+        self.old(project, "other", model="m2")
+        found, on = self.newer(client, url)
+        assert found == []
+        assert on != url
+        self.old(project, "wanted", model="m1")
+        assert self.newer(client, on)[0] == ["wanted"]
+
+    def test_shows_a_page_of_many_and_says_how_many(
+        self, client: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("desk.explorer_queries.MOST_NEWER", 2)
+        self.old(project, "before")
+        url = self.asked(client, project)
+        for number in range(5):
+            self.old(project, f"o{number}")
+        assert self.newer(client, url)[0] == ["o4", "o3"]
+        assert "3 of the last 5 not shown" in client.get(url, headers={"HX-Request": "true"}).content.decode()
+
+    def test_is_a_plain_page_without_a_script(self, client: Client, project: Project) -> None:
+        self.old(project, "before")
+        page = client.get(list_url(project, "live=1")).content.decode()
+        assert "Look again" in page
+        assert "Stop" in page
+        assert client.get(list_url(project)).context["live"] is None
+
+    def test_refuses_a_filter_it_cannot_read(self, client: Client, project: Project) -> None:
+        assert client.get(f"{list_url(project)}newer/?above=1&status=fine").status_code == 422
+        assert client.get(f"{list_url(project)}newer/?above=x").status_code == 200
 
 
 class TestOutputExport:

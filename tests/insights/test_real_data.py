@@ -17,6 +17,7 @@ from core.figures import Figure
 from insights import queries, report
 from insights.queries import Span
 from outputs import records
+from outputs.reception import Reception
 from outputs.services import outputs, staging
 from projects.models import Project
 from reviews import estimation
@@ -79,7 +80,7 @@ def store(project: Project, rows: list[dict[str, Any]]) -> None:
         host=at["HOST"], port=at["PORT"] or None, user=at["USER"], password=at["PASSWORD"] or None, dbname=at["NAME"]
     )
     read = [records.read(json.dumps(row).encode(), records.OutputRecord) for row in rows]
-    arrivals = [outputs.arrival_of(record, project_id=project.pk, hash_key=bytes(project.hash_key)) for record in read]
+    arrivals = [outputs.arrival_of(record, reception=Reception(project.pk, bytes(project.hash_key))) for record in read]
 
     async def storing() -> None:
         line = await staging.connect(address, [outputs.STAGE])

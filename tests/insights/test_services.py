@@ -57,6 +57,10 @@ def volume_of(outputs: list[Output]) -> tuple[Any, ...]:
         sum((output.cost_usd or Decimal(0) for output in outputs), start=Decimal(0)),
         sum(output.input_tokens or 0 for output in outputs),
         sum(output.output_tokens or 0 for output in outputs),
+        sum(output.cached_input_tokens or 0 for output in outputs),
+        sum(output.cost_usd is None and None in (output.input_tokens, output.output_tokens) for output in outputs),
+        sum(output.input_tokens or 0 for output in outputs if output.cost_usd is None),
+        sum(output.output_tokens or 0 for output in outputs if output.cost_usd is None),
         dict(buckets),
     )
 
@@ -70,6 +74,10 @@ def found_volumes(project: Project, grain: str) -> dict[tuple[Any, ...], tuple[A
             row.cost_usd,
             row.input_tokens,
             row.output_tokens,
+            row.cached_input_tokens,
+            row.n_uncounted,
+            row.unpriced_input_tokens,
+            row.unpriced_output_tokens,
             row.latency,
         )
         for row in Rollup.objects.filter(project=project, grain=grain)

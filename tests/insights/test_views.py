@@ -148,7 +148,7 @@ class TestTrends:
     def test_says_that_nothing_is_priced(self, project: Project, manager: Client) -> None:
         ten_days(project, cost=None)
         page = manager.get(f"/{project.slug}/trends/?days=10").content.decode()
-        assert "All 240 outputs are unpriced: send cost_usd with them." in page
+        assert "All 240 outputs are unpriced: set prices of their models, or send cost_usd with them." in page
 
     def test_filters_by_prompt_revision_and_model(self, project: Project, manager: Client) -> None:
         prompt = factories.a_prompt(project)

@@ -62,6 +62,44 @@ function act(event) {
   event.preventDefault();
 }
 
+// A live list asks every two seconds, but for as long as somebody reads; what nobody scrolls to is let go of.
+const MOST_LIVE = 200;
+
+function isRead() {
+  return document.hidden || scrollY > 240 || !side.hidden || list.querySelector("[name=output]:checked") !== null
+    || document.querySelector("details.menu[open]") !== null;
+}
+
+function showPaused(isPaused) {
+  const live = document.querySelector("#live");
+  live.querySelector("[data-live-on]").hidden = isPaused;
+  live.querySelector("[data-live-off]").hidden = !isPaused;
+}
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.elt.id !== "live") return;
+  const isPaused = isRead();
+  showPaused(isPaused);
+  if (isPaused) event.preventDefault();
+});
+document.addEventListener("htmx:oobAfterSwap", () => {
+  if (!document.querySelector("#live")) return;
+  for (const row of rows().slice(MOST_LIVE)) row.remove();
+});
+for (const link of document.querySelectorAll("[data-live-reload]")) link.hidden = true;
+document.addEventListener("htmx:load", ({ detail }) => {
+  const link = detail.elt.querySelector?.("[data-live-reload]");
+  if (link) link.hidden = true;
+});
+
+// The span that is open in a trace.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.(".tree--wide a[hx-get]");
+  if (!link) return;
+  for (const other of document.querySelectorAll(".tree--wide [aria-current]")) other.removeAttribute("aria-current");
+  link.setAttribute("aria-current", "true");
+});
+
 if (list && side) {
   list.addEventListener("click", (event) => {
     const link = event.target.closest(".input-cell a");
