@@ -37,8 +37,9 @@ class Ratchet:
     """
 
     def __init__(self, base_url: str, key: str) -> None:
+        self._root = base_url.rstrip("/")
         self._http = httpx2.Client(
-            base_url=f"{base_url.rstrip('/')}/api/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=60
+            base_url=f"{self._root}/api/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=60
         )
 
     def close(self) -> None:
@@ -121,6 +122,10 @@ class Ratchet:
         lines = b"\n".join(msgspec.json.encode(output) for output in outputs)
         headers = {"Content-Type": "application/x-ndjson"}
         return self._json(self._call("POST", "outputs", content=lines, headers=headers))
+
+    def log_spans(self, request: Json) -> Json:
+        """Store spans as OpenTelemetry sends them; what was not taken stands in `partialSuccess`."""
+        return self._json(self._call("POST", f"{self._root}/v1/traces", json=request))
 
     def log_feedback(self, feedback: Iterable[Json]) -> Json:
         """Store what users said of outputs."""

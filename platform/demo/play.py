@@ -99,7 +99,8 @@ def leave_replies(site: Site) -> int:
         admin.add_rubric(name=name, questions=replies.QUESTIONS, quality=replies.QUALITY)
         admin.add_queue(name=name, rubric=name)
         admin.add_rule(queue=name, prompt=name, rate=1.0)
-        engineer.log_outputs(replies.outputs())
+        for request in replies.traces():
+            engineer.log_spans(request)
         engineer.log_feedback(replies.feedback())
     return len(replies.TICKETS)
 

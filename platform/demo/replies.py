@@ -4,14 +4,19 @@ Each ticket has what the customer wrote, the passages that were found for it, an
 scripted reviews them: they are what somebody who opens the demo judges with own eyes.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from demo import spans
 from demo.client import Json
+from demo.spans import Span
 
 PROMPT = "support-reply"
 MODEL = "written-by-hand"
+# The spans that say something to the customer's wish.
+INTENT, REPLY = "sort the ticket", "write the reply"
 SYSTEM = "Answer the customer of Larkspoke, a bicycle rental. Use the passages alone. Say what happens next."
 
 # When the first ticket came in; fixed, so that a repeat is a repeat.
@@ -160,17 +165,17 @@ TICKETS: Sequence[Ticket] = (
 )
 
 
-def outputs() -> list[Json]:
-    """Two outputs a ticket, in one trace: the intent that was found, and under it the reply."""
-    return [output for place, ticket in enumerate(TICKETS) for output in _of(ticket, place + 1)]
+def traces() -> list[Json]:
+    """One trace a ticket, as OpenTelemetry sends it: the desk's work, in it what was looked up, said and answered."""
+    return [spans.request(_name(place), _work(ticket, place)) for place, ticket in enumerate(TICKETS)]
 
 
 def feedback() -> list[Json]:
     """What customers said to the replies."""
     return [
         {
-            "id": f"ticket-{place + 1}-thumb",
-            "output_id": f"ticket-{place + 1}-reply",
+            "id": f"{_name(place)}-thumb",
+            "output_id": spans.output_id(_name(place), REPLY),
             "kind": "thumb",
             "value": ticket.thumb,
             "comment": ticket.comment,
@@ -181,33 +186,57 @@ def feedback() -> list[Json]:
     ]
 
 
-def _of(ticket: Ticket, number: int) -> list[Json]:
-    name, came_at = f"ticket-{number}", OPENED_AT + timedelta(minutes=7 * number)
-    shared = {"model": MODEL, "provider": "ratchet-demo", "trace_id": name, "session_id": name}
-    asked = [{"role": role, "content": text} for role, text in ticket.messages]
-    reply = {
-        "id": f"{name}-reply",
-        "prompt": PROMPT,
-        "revision": 1,
-        "input": asked,
-        "output": ticket.reply,
-        "span_id": "reply",
-        "started_at": came_at.isoformat(),
-        "latency_ms": 1_200 + len(ticket.reply),
-        "input_tokens": 300 + len(str(ticket.passages)) // 4,
-        "output_tokens": len(ticket.reply) // 4,
-        "metadata": {"retrieved_context": [{"title": title, "text": text} for title, text in ticket.passages]},
-        "tags": [ticket.intent],
-    }
+def _name(place: int) -> str:
+    return f"ticket-{place + 1}"
+
+
+def _work(ticket: Ticket, place: int) -> list[Span]:
+    """The spans of one ticket: sort it, search the handbook, write the reply."""
+    came_at = OPENED_AT + timedelta(minutes=7 * (place + 1))
+    session = {"session.id": _name(place)}
+    n_writing = 900 + len(ticket.reply)
+    at = [came_at + timedelta(milliseconds=n) for n in (0, 40, 240, 330)]
+    asked = ticket.messages[-1][1]
+    desk = Span("answer a ticket", at[0], 350 + n_writing, {"openinference.span.kind": "AGENT", **session})
     intent = {
-        "id": f"{name}-intent",
-        "input": ticket.messages[-1][1],
-        "output": ticket.intent,
-        "span_id": "intent",
-        "started_at": (came_at + timedelta(milliseconds=40)).isoformat(),
-        "parent_span_id": "reply",
-        "latency_ms": 180,
-        "input_tokens": 60,
-        "output_tokens": 3,
+        **_said([("user", asked)], ticket.intent),
+        **session,
+        "gen_ai.usage.input_tokens": 60,
+        "gen_ai.usage.output_tokens": 3,
     }
-    return [shared | reply, shared | intent]
+    documents = {
+        f"retrieval.documents.{n}.document.{name}": text
+        for n, (title, content) in enumerate(ticket.passages)
+        for name, text in (("metadata", json.dumps({"title": title})), ("content", content))
+    }
+    search = {"openinference.span.kind": "RETRIEVER", "input.value": asked, **documents, **session}
+    reply = {
+        **_said(ticket.messages, ticket.reply),
+        **session,
+        "gen_ai.prompt.name": PROMPT,
+        "gen_ai.prompt.version": "1",
+        "gen_ai.usage.input_tokens": 300 + len(str(ticket.passages)) // 4,
+        "gen_ai.usage.output_tokens": len(ticket.reply) // 4,
+        "tag.tags": [ticket.intent],
+    }
+    return [
+        desk,
+        Span(INTENT, at[1], 180, intent, desk.name),
+        Span("search the handbook", at[2], 80, search, desk.name),
+        Span(REPLY, at[3], n_writing, reply, desk.name),
+    ]
+
+
+def _said(asked: Sequence[tuple[str, str]], answered: str) -> Json:
+    """What a model was asked and answered, by the names of OpenTelemetry's GenAI conventions."""
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "ratchet-demo",
+        "gen_ai.request.model": MODEL,
+        "gen_ai.input.messages": json.dumps([_message(role, text) for role, text in asked]),
+        "gen_ai.output.messages": json.dumps([{**_message("assistant", answered), "finish_reason": "stop"}]),
+    }
+
+
+def _message(role: str, text: str) -> Json:
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
