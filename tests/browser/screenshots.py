@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from rich.console import Console
 
 from config import launcher
-from demo import play, replies, scenario
+from demo import play, replies, scenario, spans
 from demo.client import Ratchet
 from tests.browser.chromium import ARGUMENTS, executable
 from tests.conventions import access_table
@@ -32,17 +33,21 @@ THEMES = ("light", "dark")
 LOOKERS = {"read": "engineer", "review": "reviewer", "approve": "manager", "admin": "admin"}
 # Addresses that answer with something other than a page, or with a part of one.
 NO_PICTURE = ("healthz", "readyz", "api/schema/")
-NO_PICTURE_ENDINGS = (".csv", ".jsonl", ".{form}", "/export/")
+NO_PICTURE_ENDINGS = (".csv", ".jsonl", ".{form}", "/export/", "/newer/")
 
 
 # What a page is asked beyond its address, so that it has something to show.
-QUERIES = {"{project}/trends/": "?prompt={prompt}", "{project}/search/": "?q=support"}
+QUERIES = {
+    "{project}/trends/": "?prompt={prompt}",
+    "{project}/search/": "?q=support",
+    "{project}/prices/history/": "?model=gpt-4o",
+}
 
 
 # The names in addresses that `Ids` and the steps beside it find in the demo.
 NAMES = frozenset(
     "project prompt label golden_set before after run a b result release proposal verdict output queue rubric"
-    " connection item tryout member".split()
+    " connection item tryout member import trace session door".split()
 )
 
 
@@ -101,10 +106,13 @@ class Ids:
             "release": str(release["id"]),
             "proposal": str(engineer.rows(f"prompts/{prompt}/proposals")[0]["id"]),
             "verdict": str(engineer.rows("verdicts")[0]["id"]),
-            "output": "ticket-1-reply",
+            "output": spans.output_id("ticket-1", replies.REPLY),
+            "session": str(_replies(engineer)[0]["session_id"]),
+            "trace": _trace_of_a_reply(),
             "queue": replies.PROMPT,
             "rubric": replies.PROMPT,
             "connection": "demo",
+            "import": str(engineer.rows("imports")[0]["id"]),
         }
 
     def fill(self, path: str) -> str:
@@ -113,6 +121,14 @@ class Ids:
             return "/" + path.format(**self.known)
         except KeyError as missing:
             raise SystemExit(f"screenshots: nothing is known for {missing} in {path}; add it to Ids") from missing
+
+
+def _trace_of_a_reply() -> str:
+    return spans.output_id("ticket-1", replies.REPLY).partition(":")[0]
+
+
+def _replies(engineer: Ratchet) -> list[dict[str, Any]]:
+    return engineer.rows(f"outputs?trace={_trace_of_a_reply()}")
 
 
 @contextmanager
@@ -138,6 +154,15 @@ def _play(site: launcher.Site, keys: dict[str, str], model_url: str) -> None:
     where = play.Site(site.url, keys["engineer"], keys["reviewer"], keys["admin"], model_url)
     play.play(where, [scenario.support_intent()], Console())
     play.leave_replies(where)
+    _leave_file(where)
+
+
+def _leave_file(where: play.Site) -> None:
+    """A file that was sent in pieces, and waits for somebody to say what its columns mean."""
+    body = b"user_query,chatgpt_response,latency,shop\nWhere is my parcel?,On its way.,1.2,north\nHello,Hi!,oops,west\n"
+    with httpx2.Client(base_url=where.base_url, headers={"Authorization": f"Bearer {where.engineer_key}"}) as sender:
+        made = sender.post(f"/api/v1/imports?name=replies.csv&size={len(body)}").raise_for_status().json()
+        sender.put(f"/api/v1/imports/{made['id']}/pieces/0", content=body).raise_for_status()
 
 
 class Photographer:
@@ -212,6 +237,19 @@ def a_member(photographer: Photographer, ids: Ids) -> str:
     return str(page.locator("a[href*='/remove/']").first.get_attribute("href")).rstrip("/").split("/")[-2]
 
 
+def a_door(photographer: Photographer, ids: Ids) -> str:
+    """The administrator makes a feedback door, or finds the one of an earlier call; its number."""
+    page = photographer.page_of("admin")
+    page.goto(ids.fill("{project}/feedback-doors/"))
+    doors = page.locator("tbody th a[href*='/feedback-doors/']")
+    if not doors.count():
+        page.get_by_label("Name").fill("Help pages")
+        page.get_by_label("Sites").fill("https://shop.example.org")
+        page.get_by_role("button", name="Make the door").click()
+        page.goto(ids.fill("{project}/feedback-doors/"))
+    return str(doors.first.get_attribute("href")).rstrip("/").rsplit("/", 1)[-1]
+
+
 def _last_word(page: Page) -> str:
     return page.url.rstrip("/").rsplit("/", 1)[-1]
 
@@ -219,7 +257,7 @@ def _last_word(page: Page) -> str:
 def main() -> None:
     """Plays the demo, takes the pictures, and says where they are."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="only screens whose name holds this text")
+    parser.add_argument("--only", default="", help="only screens whose name holds one of these texts (a,b,c)")
     parser.add_argument("--fresh", action="store_true", help="play the demo again, on a new data folder")
     asked = parser.parse_args()
     folder = ROOT / "var" / "screens"
@@ -238,8 +276,9 @@ def main() -> None:
                 if "tryout" not in ids.known:
                     wait_for_comparison(photographer, ids)
                     ids.known["tryout"], ids.known["member"] = a_tryout(photographer, ids), a_member(photographer, ids)
+                    ids.known["door"] = a_door(photographer, ids)
                 for screen in screens():
-                    if asked.only in screen.name:
+                    if any(words in screen.name for words in asked.only.split(",")):
                         photographer.take(screen, ids.fill(screen.path + QUERIES.get(screen.path, "")), folder)
                         n_taken += 1
     sys.stdout.write(f"{n_taken} pictures in {folder}\n")

@@ -1,5 +1,7 @@
 """The explorer in a real browser: searched, scrolled, opened, chosen, by mouse, by keyboard, and without a script."""
 
+import datetime as dt
+import re
 import urllib.parse
 
 import pytest
@@ -7,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from core import clock
 from ledger import handovers
-from outputs.models import Feedback, Output, OutputBody
+from outputs.models import Feedback, Output, OutputBody, Step, StepBody
 from outputs.services import search
 from projects.models import Project, User
 from reviews.models import Intake, Item, Queue
@@ -181,7 +183,7 @@ def test_the_same_without_a_script(project: Project, engineer: User, queue: Queu
     page.go_back()
     page.locator(".input-cell a").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("number 19?")
-    page.get_by_role("link", name="As sent").click()
+    page.locator("#said").get_by_role("link", name="As sent").click()
     expect(page.get_by_text("It is **here**.")).to_be_visible()
 
 
@@ -258,3 +260,81 @@ def test_a_phone_opens_the_page_and_needs_no_sideways_scrolling(
     page.wait_for_url("**/outputs/orchid/59/")
     assert not beyond_the_edge(page)
     assert_accessible(page)
+
+
+def test_a_live_list_brings_what_arrives_and_rests_while_somebody_reads(
+    project: Project, engineer: User, sign_in: SignIn
+) -> None:
+    some_outputs(project, 3)
+    settled(project)
+    page = sign_in(engineer)
+    page.goto(f"/{project.slug}/outputs/")
+    page.get_by_role("link", name="Live").click()
+    page.wait_for_url("**/outputs/?live=1")
+    assert_accessible(page)
+    some_outputs(project, 2, says="The tent leaks", model="tulip")
+    settled(project)
+    expect(page.locator("#outputs tbody tr:not(.older)")).to_have_count(5)
+    expect(page.locator(".input-cell a").first).to_contain_text("The tent leaks, number 1?")
+    expect(page.locator("#live")).to_contain_text("a second")
+    page.locator(".input-cell a").first.click()
+    expect(page.locator("#side h2")).to_contain_text("The tent leaks")
+    expect(page.locator("#live")).to_contain_text("Paused")
+    some_outputs(project, 1, says="A third thing", model="rose")
+    settled(project)
+    page.locator("[data-close-side]").click()
+    expect(page.locator(".input-cell a").first).to_contain_text("A third thing")
+    assert rows(page) == 6
+    page.get_by_role("link", name="Stop").click()
+    expect(page.locator("#live")).to_have_count(0)
+
+
+def test_a_live_list_never_grows_without_end(project: Project, engineer: User, sign_in: SignIn) -> None:
+    some_outputs(project, 50)
+    settled(project)
+    page = sign_in(engineer)
+    page.goto(f"/{project.slug}/outputs/?live=1")
+    for number in range(5):
+        some_outputs(project, 50, model=f"m{number}")
+        settled(project)
+        expect(page.locator(".input-cell a").first).to_have_attribute("href", re.compile(rf"m{number}/49/$"))
+    expect(page.locator("#outputs tbody tr:not(.older)")).to_have_count(200)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_a_trace_is_walked_span_by_span(project: Project, engineer: User, sign_in: SignIn, script: bool) -> None:
+    output = some_outputs(project, 1)[0]
+    step = Step.objects.create(
+        project=project,
+        external_id="s",
+        body_hash=b"",
+        trace_id=output.trace_id,
+        span_id="root",
+        name="find the order",
+        kind=Step.Kind.TOOL,
+        started_at=clock.now(),
+        latency_ms=120,
+        received_on=clock.now().date(),
+    )
+    StepBody.objects.create(step_id=step.pk, received_on=step.received_on, input={"order": 4411}, output="found")
+    Output.objects.filter(pk=output.pk).update(session_id="s1", parent_span_id="root", started_at=clock.now())
+    page = sign_in(engineer, java_script_enabled=script)
+    page.goto(f"/{project.slug}/outputs/{output.external_id}/")
+    page.get_by_role("link", name="Open the trace").click()
+    expect(page.locator("#span")).to_contain_text("Where is my bike, number 0?")
+    page.locator(".tree--wide").get_by_role("link", name="find the order").click()
+    expect(page.locator("#span")).to_contain_text("4411")
+    page.wait_for_url(f"**/?span=s{step.pk}*")
+    if script:
+        assert_accessible(page)
+        assert not beyond_the_edge(page)
+    page.locator("aside").get_by_role("link", name="s1").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1 output")
+    expect(page.locator("strong", has_text="here")).to_be_visible()
+    if script:
+        assert_accessible(page)
+
+
+def settled(project: Project) -> None:
+    """What is stored arrived a while ago."""
+    Output.objects.filter(project=project).update(received_at=clock.now() - dt.timedelta(seconds=5))

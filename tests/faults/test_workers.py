@@ -39,6 +39,13 @@ N_CASES, TRIALS, N_SCORERS = 120, 2, len(exams.SCORERS)
 N_RESULTS = N_CASES * TRIALS
 WORKERS = ("worker-1", "worker-2")
 LEASE_S, REAPER_S = 2, 0.5
+BROKERS = ("valkey", "redis", "rabbitmq")
+
+
+def on(merge: str) -> pytest.MarkDecorator:
+    """With this broker at every merge, with each at night: the truth stands in rows, whatever rings the bell."""
+    each = [pytest.param(name, marks=() if name == merge else pytest.mark.nightly) for name in BROKERS]
+    return pytest.mark.parametrize("broker_url", each, indirect=True)
 
 
 @dataclass
@@ -169,6 +176,7 @@ def keys_stored(run: Run) -> set[str]:
     return {question_key(run, result_id) for result_id in ids}
 
 
+@on("rabbitmq")
 @pytest.mark.parametrize("victim", WORKERS)
 def test_a_killed_worker_costs_at_most_the_calls_it_had_in_flight(crew, oracle, broker_url, victim):
     site = crew(broker_url)
@@ -202,6 +210,7 @@ def test_a_broker_that_is_killed_and_comes_back_empty_loses_no_work(crew, oracle
     assert_complete(second, n_results=5)
 
 
+@on("redis")
 def test_cut_database_connections_lose_no_answer(crew, oracle, broker_url):
     crew(broker_url)
     run = a_run(oracle)
@@ -224,6 +233,7 @@ def cut_connections() -> None:
         )
 
 
+@on("valkey")
 def test_a_case_that_is_always_cut_fails_alone_after_three_calls(crew, oracle, broker_url):
     crew(broker_url)
     run = a_run(oracle, n_cases=20, trials=1)
@@ -238,6 +248,7 @@ def test_a_case_that_is_always_cut_fails_alone_after_three_calls(crew, oracle, b
     assert stored(run) == 19
 
 
+@on("rabbitmq")
 def test_a_worker_that_froze_beyond_its_lease_stores_nothing_when_it_wakes(crew, oracle, broker_url):
     site = crew(broker_url)
     run = a_run(oracle)

@@ -30,13 +30,13 @@ def a_free_port() -> int:
 
 
 @pytest.fixture
-def playground(tmp_path: Path, fresh_database_url: str) -> Iterator[Playground]:
+def playground(tmp_path: Path, migrated_database_url: str) -> Iterator[Playground]:
     """A site of its own folder, port and database, with the embedded broker and the demo's model."""
     model_port = a_free_port()
     site = launcher.Site(
         tmp_path / "home",
         a_free_port(),
-        database_url=fresh_database_url,
+        database_url=migrated_database_url,
         variables={
             "RATCHET_MODE": "test",
             "RATCHET_OUTBOUND_ALLOW": f"127.0.0.1:{model_port}",

@@ -75,7 +75,13 @@ class Person:
             self.page.reload()
 
 
-@pytest.fixture(params=[True, False], ids=["with-script", "without-script"])
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="with-script"),
+        # Page by page the tests of the browser try this at every merge; the whole walk takes minutes.
+        pytest.param(False, id="without-script", marks=pytest.mark.nightly),
+    ]
+)
 def cast(
     request: pytest.FixtureRequest,
     playground: Playground,

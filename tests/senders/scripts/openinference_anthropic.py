@@ -1,0 +1,7 @@
+"""OpenInference's instrumentation of the Anthropic client."""
+
+import agent
+import calls_of_anthropic
+from openinference.instrumentation.anthropic import AnthropicInstrumentor
+
+agent.run(AnthropicInstrumentor(), calls_of_anthropic.go, agent.OPENINFERENCE)
