@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
-import secrets
 import socket
 import subprocess
 import sys
@@ -13,17 +11,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
 import orjson
 import psycopg
 
-from benchmarks import wire
+from benchmarks import ingest_size, pressure, rig, stock, wire
 from benchmarks.measurement import Measurement, Size
+from benchmarks.rig import BATCHES_AT_ONCE, ROWS_PER_BATCH
 from config.launcher import Site
 
-ROWS_PER_BATCH = 100
-BATCHES_AT_ONCE = 4
 SINGLES_AT_ONCE = 16
 # rounds, batches per round, single requests per round
 AMOUNTS: dict[Size, tuple[int, int, int]] = {"small": (5, 60, 1_500), "full": (9, 400, 8_000)}
@@ -45,31 +42,33 @@ BYTES_PER_OUTPUT = """
     )::float / count(*) FROM outputs_output"""
 BYTES_PER_COPIED = "SELECT pg_total_relation_size('bench_copy')::float / count(*) FROM bench_copy"
 
-WORDS = "the customer asked whether an order can be changed after it was paid and we said that it takes days".split()
-
 
 def measure(size: Size) -> list[Measurement]:
     """Rates are of whole rounds, ours and the limit's in turn; a ratio is the median over the rounds."""
     rounds, n_batches, n_singles = AMOUNTS[size]
-    with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder, _site(Path(folder)) as site:
-        key = _key(site)
+    with tempfile.TemporaryDirectory(prefix="ratchet-bench-") as folder, rig.a_site(Path(folder) / "home") as site:
+        key = rig.a_key(site)
         with psycopg.connect(site.database_url, autocommit=True) as connection:
             connection.execute(TABLES)
             batches = _batches(site, key, rounds, n_batches)
-            n, n_bytes = _one(connection, BYTES_PER_OUTPUT)
-            (n_bytes_copied,) = _one(connection, BYTES_PER_COPIED)
+            n, n_bytes = rig.one(connection, BYTES_PER_OUTPUT)
+            (n_bytes_copied,) = rig.one(connection, BYTES_PER_COPIED)
         singles = _singles(site, key, rounds, n_singles)
+        at_size = ingest_size.measure(site, Path(folder), size)
+        neighbours = pressure.measure(site, size, stock.a_row)
     return [
         batches,
         singles,
         Measurement("ingest.bytes_per_output", n_bytes, "bytes", n, n_bytes_copied, "bytes in one indexed table"),
+        *at_size,
+        *neighbours,
     ]
 
 
 def _batches(site: Site, key: str, rounds: int, n_batches: int) -> Measurement:
     ours, limit = [], []
     for number in range(rounds + 1):
-        rows = [[_row() for _ in range(ROWS_PER_BATCH)] for _ in range(n_batches if number else 4)]
+        rows = [[stock.a_row() for _ in range(ROWS_PER_BATCH)] for _ in range(n_batches if number else 4)]
         requests = [wire.post("/api/v1/outputs", orjson.dumps(batch), key=key) for batch in rows]
         n = ROWS_PER_BATCH * len(rows)
         ours.append(n / asyncio.run(wire.send_all(site.port, requests, width=BATCHES_AT_ONCE)))
@@ -83,7 +82,7 @@ def _singles(site: Site, key: str, rounds: int, n_singles: int) -> Measurement:
     ours, limit = [], []
     with _bare(site) as port:
         for number in range(rounds + 1):
-            rows = [orjson.dumps(_row()) for _ in range(n_singles if number else 50)]
+            rows = [orjson.dumps(stock.a_row()) for _ in range(n_singles if number else 50)]
             requests = [wire.post("/api/v1/outputs", row, key=key) for row in rows]
             ours.append(len(rows) / asyncio.run(wire.send_all(site.port, requests, width=SINGLES_AT_ONCE)))
             limit.append(len(rows) / asyncio.run(wire.send_all(port, requests, width=SINGLES_AT_ONCE)))
@@ -125,45 +124,10 @@ def _copy(address: str, batches: Sequence[Sequence[dict[str, Any]]]) -> float:
     return seconds
 
 
-def _row() -> dict[str, Any]:
-    """An output of about 1.5 KB as JSON."""
-    text = " ".join(random.choices(WORDS, k=230))
-    return {
-        "id": secrets.token_hex(16),
-        "prompt": "intent",
-        "revision": 7,
-        "model": "small-model-1",
-        "provider": "example",
-        "input": [{"role": "system", "content": text[:200]}, {"role": "user", "content": text[200:650]}],
-        "output": text[650:1050],
-        "started_at": "2026-01-31T10:11:12.345Z",
-        "latency_ms": round(random.uniform(100, 2_000), 1),
-        "input_tokens": random.randrange(100, 900),
-        "output_tokens": random.randrange(20, 300),
-        "cost_usd": 0.0012,
-        "trace_id": secrets.token_hex(16),
-        "session_id": secrets.token_hex(8),
-        "environment": "production",
-        "tags": ["checkout", "web"],
-        "metadata": {"tenant": random.randrange(50), "flags": ["a", "b"]},
-    }
-
-
-def _site(folder: Path) -> Site:
-    """A web and its own PostgreSQL, nothing else."""
-    # The memory broker takes every bell and keeps it to itself.
-    return Site(folder / "home", _free_port(), workers=0, beat=False, broker_url="memory://", restarts=False)
-
-
-def _key(site: Site) -> str:
-    site.manage("create_project", "bench")
-    return site.manage("create_api_key", "bench", "--scopes", "ingest", "--name", "bench").strip()
-
-
 @contextlib.contextmanager
 def _bare(site: Site) -> Iterator[int]:
     """The port of the bare endpoint, run by the same server with the same database."""
-    port = _free_port()
+    port = rig.free_port()
     command = [
         sys.executable,
         "-m",
@@ -193,15 +157,3 @@ def _await_port(port: int) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("the bare endpoint did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _one(connection: psycopg.Connection[tuple[Any, ...]], statement: LiteralString) -> tuple[Any, ...]:
-    row = connection.execute(statement).fetchone()
-    assert row is not None
-    return row

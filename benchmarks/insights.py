@@ -1,21 +1,20 @@
 """Trends: how long the page takes over a month of outputs, and over ten times as many."""
 
-import http.client
-import re
 import socket
 import statistics
 import tempfile
 import time
-import urllib.parse
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.browser import Browser
 from benchmarks.measurement import Measurement, Size
 from config.launcher import Site
 
 EMAIL = "manager@example.org"
 DAYS = 30
+FIGURE = "answers are good"
 # outputs of the small and the large project, looks at each page
 AMOUNTS: dict[Size, tuple[int, int, int]] = {"small": (5_000, 50_000, 60), "full": (100_000, 1_000_000, 200)}
 
@@ -83,10 +82,10 @@ def measure(size: Size) -> list[Measurement]:
         _run(site, STALE)
         _wait_for_rollups(site)
         _run(site, "VACUUM ANALYZE")
-        browser = Browser(site.port, word)
-        browser.looks("large", 10)  # warm
-        small, large = browser.looks("small", n_looks), browser.looks("large", n_looks)
-        bare = browser.looks("", n_looks, path="/healthz")
+        browser = Browser(site.port, EMAIL, word)
+        browser.looks("/large/trends/", 10)  # warm
+        small, large = (browser.looks(f"/{slug}/trends/", n_looks, wanted=FIGURE) for slug in ("small", "large"))
+        bare = browser.looks("/healthz", n_looks)
     p95 = 1000 * sorted(large)[int(0.95 * n_looks)]
     beside = 1000 * sorted(bare)[int(0.95 * n_looks)]
     growth = statistics.median(large) / statistics.median(small)
@@ -94,42 +93,6 @@ def measure(size: Size) -> list[Measurement]:
         Measurement("insights.page_p95_ms", p95, "ms", n_looks, beside, "ms p95 of /healthz"),
         Measurement("insights.growth", growth, "ratio", n_looks, n_large / n_small, "times as many outputs"),
     ]
-
-
-class Browser:
-    """A manager's connection, signed in."""
-
-    def __init__(self, port: int, password: str) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.cookies: dict[str, str] = {}
-        form = self._ask("GET", "/login/")
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
-        if token is None:
-            raise RuntimeError("the door has no form")
-        said = {"username": EMAIL, "password": password, "csrfmiddlewaretoken": token[1]}
-        self._ask("POST", "/login/", urllib.parse.urlencode(said))
-
-    def looks(self, slug: str, n: int, *, path: str = "") -> list[float]:
-        """The seconds of n looks at a project's trends."""
-        times = []
-        for _ in range(n):
-            start = time.perf_counter()
-            page = self._ask("GET", path or f"/{slug}/trends/")
-            times.append(time.perf_counter() - start)
-        if not path and "answers are good" not in page:
-            raise RuntimeError(f"the page of {slug} has no figure: {page[:400]}")
-        return times
-
-    def _ask(self, method: str, path: str, body: str | None = None) -> str:
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        if body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self.connection.request(method, path, body, headers)
-        answer = self.connection.getresponse()
-        for cookie in answer.headers.get_all("Set-Cookie", []):
-            name, _, value = cookie.split(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer.read().decode()
 
 
 def _wait_for_rollups(site: Site) -> None:
@@ -143,7 +106,7 @@ def _wait_for_rollups(site: Site) -> None:
 
 def _run(site: Site, statement: str, **values: object) -> None:
     with psycopg.connect(site.database_url, autocommit=True) as line:
-        line.execute(statement, values or None)  # type: ignore[call-overload]
+        line.execute(statement, values or None)
 
 
 def _site(folder: Path) -> Site:
