@@ -34,6 +34,7 @@ class Desk:
         review: what the reviewer handed in.
         skip: why the reviewer passed over it.
         n_others: other people who have it on the desk.
+        retrieved: what the retrieval steps of the output's trace found, one value a step.
     """
 
     task: queries.Task
@@ -42,6 +43,7 @@ class Desk:
     review: Mapping[str, Any] | None
     skip: Mapping[str, Any] | None
     n_others: int
+    retrieved: Sequence[Any] = ()
 
     @property
     def lease(self) -> str:
@@ -81,6 +83,7 @@ def desk(*, queue_name: str, item_id: int, by: Actor, now: dt.datetime) -> Desk:
         .select_related("item__queue", "item__rubric", "output__prompt", "output__revision")
         .annotate(
             body=queries.BODY,
+            retrieved=queries.RETRIEVED,
             claim=_one(Claim.objects.filter(**mine), "token", "lease_until", "is_ahead"),
             draft=_one(Draft.objects.filter(**mine), "answers", "correction", "comment", "tags", "saved_at"),
             review=_one(Review.objects.standing().filter(**mine), "answers", "correction", "comment", "tags", "at"),
@@ -99,6 +102,7 @@ def desk(*, queue_name: str, item_id: int, by: Actor, now: dt.datetime) -> Desk:
         review=first.review,
         skip=first.skip,
         n_others=first.n_others,
+        retrieved=first.retrieved or (),
     )
 
 

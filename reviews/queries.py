@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Count, Exists, JSONField, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, JSONObject
 
 from core.problems import Missing
-from outputs.models import Output, OutputBody
+from outputs.models import Output, OutputBody, Step
 from prompts.models import Prompt
 from reviews import texts
 from reviews.models import (
@@ -39,6 +40,21 @@ BODY = Subquery(
             revision_ref="revision_ref",
         )
     )
+)
+# What the application found before it answered: the outputs of the retrieval steps of the same trace, in order.
+RETRIEVED = RawSQL(
+    """(
+        SELECT jsonb_agg(body.output ORDER BY step.started_at, step.id)
+        FROM (
+            SELECT id, received_on, started_at FROM outputs_step
+            WHERE project_id = outputs_output.project_id AND trace_id = outputs_output.trace_id
+                AND outputs_output.trace_id <> '' AND kind = %s
+            ORDER BY id LIMIT 20
+        ) AS step
+        JOIN outputs_stepbody AS body ON body.step_id = step.id AND body.received_on = step.received_on
+    )""",
+    [Step.Kind.RETRIEVAL.value],
+    JSONField(),
 )
 EXAM_PARTS = (Part.GATE, Part.DEV)
 

@@ -71,13 +71,11 @@ def thread_of(sent: Any, carried: Any = None) -> list[Turn]:
     return turns + ([_whole("Variables", carried)] if carried else [])
 
 
-def passages_of(metadata: Any) -> list[Passage]:
-    """What the metadata say was retrieved: a text, a list of texts, or a list of objects with a text."""
-    if not isinstance(metadata, dict):
-        return []
-    lowered = {str(key).lower(): value for key, value in metadata.items()}
-    found = [lowered[key] for key in CONTEXT_KEYS if lowered.get(key)]
-    pieces = [piece for value in found for piece in (value if isinstance(value, list) else [value])]
+def passages_of(metadata: Any, retrieved: Sequence[Any] = ()) -> list[Passage]:
+    """What was retrieved: as the metadata say (a text, texts, or objects with a text), else as the trace's steps do."""
+    lowered = {str(key).lower(): value for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+    found = [lowered[key] for key in CONTEXT_KEYS if lowered.get(key)] or [value for value in retrieved if value]
+    pieces = [piece for value in found for piece in _pieces(value)]
     return [_passage(piece, number) for number, piece in enumerate(pieces, start=1)]
 
 
@@ -110,10 +108,20 @@ def _whole(who: str, value: Any) -> Turn:
     return Turn(who, markup.pretty(value), is_code=True)
 
 
+def _pieces(value: Any) -> list[Any]:
+    """One value, or each of a list, be it alone or under a name that says that it is one."""
+    if isinstance(value, dict) and len(value) == 1:
+        (name, inner), *_ = value.items()
+        value = inner if name in CONTEXT_KEYS and isinstance(inner, list) else value
+    return value if isinstance(value, list) else [value]
+
+
 def _passage(piece: Any, number: int) -> Passage:
     if not isinstance(piece, dict):
         return Passage(f"Passage {number}", as_text(piece))
-    title = next((str(piece[key]) for key in TITLE_KEYS if piece.get(key)), f"Passage {number}")
+    carried = piece["metadata"] if isinstance(piece.get("metadata"), dict) else {}
+    titles = [told[key] for told in (piece, carried) for key in TITLE_KEYS if told.get(key)]
+    title = str(titles[0]) if titles else f"Passage {number}"
     text = next((content_text(piece[key]) for key in TEXT_KEYS if piece.get(key)), markup.pretty(piece))
     return Passage(title, text)
 

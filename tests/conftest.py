@@ -1,11 +1,15 @@
 """What every test may ask for, and the rule about skips."""
 
 import fcntl
+import hashlib
 import os
 import re
+import subprocess
+import sys
 import urllib.parse
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import kombu
 import psycopg
 import psycopg.sql
 import pytest
+from django.db import connections
 
 from config.launcher.folders import DataFolder
 from config.launcher.valkey import Valkey
@@ -101,13 +106,68 @@ def broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def fresh_database_url() -> Iterator[str]:
     """A new, empty database on the tests' server, for child processes that must see what is committed."""
+    with _a_database("template0") as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_database_url(migrated: str) -> Iterator[str]:
+    """As `fresh_database_url`, with every table."""
+    with _a_database(migrated) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated() -> str:
+    """The name of a database that has every table and is copied: the migrations run once for all tests."""
+    name = f"ratchet_migrated_{_digest_of_migrations()}"
+    server = os.environ["DATABASE_URL"]
+    with alone("migrated"), psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            _migrate(connection, server, name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, migrated: str) -> None:
+    """The tests' own database is such a copy, too."""
+    connections["default"].settings_dict["TEST"]["TEMPLATE"] = migrated
+
+
+def _migrate(connection: psycopg.Connection[Any], server: str, name: str) -> None:
+    """It gets its name once it is complete; those of other migrations go, unless somebody copies them just now."""
+    for (old,) in connection.execute(
+        "SELECT datname FROM pg_database WHERE datname LIKE 'ratchet_migrated_%'"
+    ).fetchall():
+        with suppress(psycopg.Error):
+            connection.execute(psycopg.sql.SQL("DROP DATABASE {}").format(psycopg.sql.Identifier(old)))
+    unfinished = f"{name}_unfinished"
+    for statement in ("DROP DATABASE IF EXISTS {}", "CREATE DATABASE {}"):
+        connection.execute(psycopg.sql.SQL(statement).format(psycopg.sql.Identifier(unfinished)))
+    command = [sys.executable, str(services.ROOT / "manage.py"), "migrate", "--verbosity", "0"]
+    environment = {**os.environ, "DATABASE_URL": _with_database(server, unfinished)}
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    rename = psycopg.sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    connection.execute(rename.format(psycopg.sql.Identifier(unfinished), psycopg.sql.Identifier(name)))
+
+
+def _digest_of_migrations() -> str:
+    """Another migration makes another database."""
+    found = hashlib.sha256()
+    for path in sorted(services.ROOT.glob("*/migrations/*.py")) + sorted(services.ROOT.glob("*/*/migrations/*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+@contextmanager
+def _a_database(template: str) -> Iterator[str]:
     server = os.environ["DATABASE_URL"]
     name = f"ratchet_{uuid.uuid4().hex[:12]}"
-    identifier = psycopg.sql.Identifier(name)
+    names = {"name": psycopg.sql.Identifier(name), "template": psycopg.sql.Identifier(template)}
     with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(identifier))
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**names))
         yield _with_database(server, name)
-        connection.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+        connection.execute(psycopg.sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from django.db import models
 from django.http import HttpRequest
 
 ROOMS = ("ledger", "projects", "connections", "prompts", "outputs", "reviews", "evals", "releases", "improvement")
-SECRET_FIELDS = {"password", "digest", "hash_key", "secret_sealed", "salt"}
-LARGE = {"outputs.OutputBody", "prompts.RevisionIndex"}
+SECRET_FIELDS = {"password", "digest", "hash_key", "secret_sealed", "secret", "salt"}
+LARGE = {"outputs.OutputBody", "outputs.StepBody", "outputs.ImportPiece", "prompts.RevisionIndex"}
 
 
 class LookingOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # one class for every model

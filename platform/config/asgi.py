@@ -16,11 +16,13 @@ wsgi = get_wsgi_application()
 # Only now, with Django set up, can models be imported.
 from config import faces  # noqa: E402
 from outputs.ingest import app as ingest_app  # noqa: E402
+from outputs.ingest import uploads as uploads_app  # noqa: E402
 from outputs.ingest.asgi import Receive, Scope, Send  # noqa: E402
 
 THREADS = 12
 
 ingest = ingest_app.Ingest()
+uploads = uploads_app.Uploads()
 # a2wsgi has its own names for the same shapes.
 pages = faces.Buffered(WSGIMiddleware(wsgi, workers=THREADS), limits=ingest.limits)  # type: ignore[arg-type]
 
@@ -28,8 +30,20 @@ pages = faces.Buffered(WSGIMiddleware(wsgi, workers=THREADS), limits=ingest.limi
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """What uvicorn serves."""
     if scope["type"] == "lifespan":
-        await faces.live(receive, send, start=ingest.start, stop=ingest.stop)
+        await faces.live(receive, send, start=_start, stop=_stop)
     elif ingest_app.is_ours(scope):
         await ingest(scope, receive, send)
+    elif uploads_app.is_ours(scope):
+        await uploads(scope, receive, send)
     else:
         await pages(scope, receive, send)
+
+
+async def _start() -> None:
+    await ingest.start()
+    await uploads.start()
+
+
+async def _stop() -> None:
+    await uploads.stop()
+    await ingest.stop()

@@ -60,6 +60,7 @@ class Environment(BaseModel):
     openai_api_key: str = Field(default="", repr=False)
     ratchet_lease_seconds: float = Field(default=20.0, gt=0)
     ratchet_reaper_seconds: float = Field(default=5.0, gt=0)
+    ratchet_largest_import: int = Field(default=2 * 1024**3, gt=0)
     ratchet_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @property

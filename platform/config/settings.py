@@ -188,6 +188,9 @@ SPECTACULAR_SETTINGS = {
         "RunState": "evals.models.Run.State",
         "ResultState": "evals.models.Result.State",
         "ErrandState": "evals.models.Errand.State",
+        "RepricingState": "outputs.models.Repricing.State",
+        "ImportState": "outputs.models.Import.State",
+        "ImportKind": "outputs.models.Import.Kind",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -199,7 +202,10 @@ SPECTACULAR_SETTINGS = {
 # Hand-overs and background work --------------------------------------------------------------------------------
 # The lower room knows these names, never the code behind them.
 HANDOVER_CONSUMERS = {
-    "outputs.stored": ["reviews.sampling", "outputs.search", "insights.hours"],
+    "outputs.stored": ["reviews.sampling", "outputs.search", "outputs.contents", "insights.hours"],
+    "sayings.stored": ["outputs.contents"],
+    "outputs.filled": ["outputs.search"],
+    "outputs.repriced": ["insights.hours"],
     "outputs.sampled": ["insights.hours"],
     "items.settled": ["insights.hours"],
 }
@@ -207,12 +213,15 @@ HANDOVER_CONSUMERS = {
 HANDOVER_BELLS = {
     "reviews.sampling": "reviews.tasks.sample",
     "outputs.search": "outputs.tasks.index_texts",
+    "outputs.contents": "outputs.tasks.fill_contents",
     "insights.hours": "insights.tasks.note",
 }
 # What every worker looks for every REAPER_SECONDS, so that a lost bell costs one period.
 SWEEPS = [
     "ledger.tasks.sweep",
     "prompts.tasks.sweep",
+    "outputs.tasks.sum_up_tallies",
+    "outputs.tasks.sweep",
     "reviews.tasks.sweep",
     "evals.tasks.sweep",
     "improvement.tasks.sweep",
@@ -220,6 +229,7 @@ SWEEPS = [
 ]
 LEASE_SECONDS = ENVIRONMENT.ratchet_lease_seconds
 REAPER_SECONDS = ENVIRONMENT.ratchet_reaper_seconds
+LARGEST_IMPORT = ENVIRONMENT.ratchet_largest_import
 
 CELERY_BROKER_URL = ENVIRONMENT.celery_broker_url
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"

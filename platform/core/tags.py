@@ -1,6 +1,8 @@
 """What every template may use: icons, figures, moments, and the texts of others."""
 
 import datetime as dt
+import functools
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -21,6 +23,12 @@ NARROW = "\N{NARROW NO-BREAK SPACE}"
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """The icon of this name out of our one sheet; it stands beside words and is silent itself."""
+    return _drawn(name)
+
+
+@functools.cache
+def _drawn(name: str) -> SafeString:
+    """A list of fifty rows draws a hundred of them; templates alone name icons, so there are few."""
     return format_html(
         '<svg class="icon" aria-hidden="true"><use href="{}#i-{}"></use></svg>', static("icons.svg"), name
     )
@@ -56,6 +64,14 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def price(amount: Decimal | None) -> str:
+    """A price to its last place, and two at least: `2.50`, `0.0375`; nothing for None."""
+    if amount is None:
+        return ""
+    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"
+
+
+@register.filter
 def level(figure: Figure) -> str:
     """The figure's level: `95 %`, `99.5 %`."""
     return f"{100 * figure.level:g}{NARROW}%"
@@ -75,10 +91,22 @@ def ago(moment: dt.datetime | None) -> str:
 
 @register.filter
 def duration(milliseconds: float | None) -> str:
-    """A time that something took: `0.92 s`, `35 ms`."""
+    """A time that something took: `0.92 s`, `35 ms`, `4 min 10 s`, `3 h 05 min`."""
     if milliseconds is None:
         return ""
+    if milliseconds >= 120_000:
+        minutes, seconds = divmod(round(milliseconds / 1000), 60)
+        hours, rest = divmod(minutes, 60)
+        if hours:
+            return f"{hours:,}{NARROW}h {rest:02}{NARROW}min"
+        return f"{minutes}{NARROW}min {seconds:02}{NARROW}s"
     return f"{milliseconds / 1000:.2f}{NARROW}s" if milliseconds >= 1000 else f"{milliseconds:.0f}{NARROW}ms"
+
+
+@register.filter
+def usd(amount: Decimal | None) -> str:
+    """An amount to its last digit: `$0.0061`; nothing for None."""
+    return "" if amount is None else f"${amount.normalize():f}"
 
 
 @register.filter

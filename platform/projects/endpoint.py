@@ -23,17 +23,19 @@ LONGEST_KEY = 200
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 View = Callable[..., Response | HttpResponse]
+# What a method needs: one scope, or any of several.
+Needs = Scope | tuple[Scope, ...]
 
 
 class Endpoint(Protocol):
     """A view with its declared rights, which the access table and its test read."""
 
-    scopes: dict[str, Scope]
+    scopes: dict[str, Needs]
 
     def __call__(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse: ...
 
 
-def endpoint(**scopes: Scope) -> Callable[[View], Endpoint]:
+def endpoint(**scopes: Needs) -> Callable[[View], Endpoint]:
     """Make a function an API endpoint: `@endpoint(GET=Scope.READ, POST=Scope.EVALUATE)`.
 
     The view is called with a request whose `auth` is an Actor that has the method's scope. A write that carries
@@ -70,11 +72,13 @@ def _method(request: Request) -> str:
     return "GET" if request.method == "HEAD" else str(request.method)
 
 
-def _allowed(request: Request, scope: Scope) -> Actor:
+def _allowed(request: Request, needs: Needs) -> Actor:
     if not isinstance(request.auth, Actor):
         raise Problem(401, "Sign in, or send Authorization: Bearer <key>.")
-    if not request.auth.may(scope):
-        raise Problem(403, f"This needs the scope {scope.value!r}, which you do not have in this project.")
+    wanted = needs if isinstance(needs, tuple) else (needs,)
+    if not any(request.auth.may(scope) for scope in wanted):
+        words = " or ".join(repr(scope.value) for scope in wanted)
+        raise Problem(403, f"This needs the scope {words}, which you do not have in this project.")
     return request.auth
 
 

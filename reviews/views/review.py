@@ -314,7 +314,7 @@ def _work(request: PageRequest, desk: Desk, typed: Typed, problem: Problem | Non
     """What the part about the item shows."""
     now, shown = clock.now(), desk.task.outputs[0]
     standing = desk.standing(now)
-    passages = readings.passages_of(shown.metadata)
+    passages = readings.passages_of(shown.metadata, desk.retrieved)
     until = {"held": desk.lease_until, "lapsed": now}.get(standing, now + _length(desk))
     return {
         "desk": desk,

@@ -27,6 +27,15 @@ def of_api() -> set[tuple[str, str]]:
     return django | plain
 
 
+def of_ingest_face() -> set[tuple[str, str]]:
+    """(method, path below /api/v1/) of what never reaches Django, names left out."""
+    return {
+        (method.upper(), without_names(path.removeprefix("/" + PREFIX)))
+        for path, operations in ingest.paths().items()
+        for method in operations
+    }
+
+
 def of_pages() -> set[str]:
     """Paths of everything else but the admin."""
     return {path for path, _ in with_views()}
@@ -45,8 +54,13 @@ def of_schema() -> set[tuple[str, str]]:
         (method.upper(), path.removeprefix("/" + PREFIX))
         for path, operations in views.openapi()["paths"].items()
         for method in operations
-        if path.startswith("/" + PREFIX)
+        if path.startswith(("/" + PREFIX, "/v1/"))
     }
+
+
+def address(path: str) -> str:
+    """Where a path of the access table is: below /api/v1/, unless it begins with a slash."""
+    return path if path.startswith("/") else f"/{PREFIX}{path}"
 
 
 def without_names(path: str) -> str:

@@ -6,8 +6,14 @@ from tests.browser.screenshots import NAMES, Screen, screens
 from tests.conventions import access_table
 from tests.conventions.world import names_in
 
-FILES = {"{project}/outputs.csv", "{project}/outputs.jsonl", "{project}/trends/{figure}.{form}"}
-OTHERS = {"healthz", "readyz", "api/schema/", "{project}/golden-sets/{golden_set}/export/", *FILES}
+FILES = {
+    "{project}/outputs.csv",
+    "{project}/outputs.jsonl",
+    "{project}/trends/{figure}.{form}",
+    "{project}/imports/{import}/rejected.{form}",
+}
+PARTS = {"{project}/outputs/newer/"}
+OTHERS = {"healthz", "readyz", "api/schema/", "{project}/golden-sets/{golden_set}/export/", *PARTS, *FILES}
 
 
 def test_every_page_but_files_and_probes_is_pictured() -> None:

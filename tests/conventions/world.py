@@ -1,13 +1,19 @@
 """A project with one of everything, so that every route has something to point at."""
 
+import datetime as dt
 import string
 from dataclasses import dataclass
+from decimal import Decimal
 
-from connections import services as connections
 from connections.models import Connection
+from connections.services import connections, prices
+from connections.services.prices import Amounts
 from core import clock
 from evals.models import Result, Run, Tryout
 from evals.services import tryouts
+from outputs.models import FeedbackDoor, Import
+from outputs.services import doors, imports, repricing
+from outputs.services.uploads import Wanted
 from projects.access import Actor
 from projects.models import ApiKey, Project
 from projects.services import keys
@@ -48,8 +54,31 @@ def _a_key(by: Actor) -> ApiKey:
     return keys.create_api_key(name="ci", scopes=["read"], by=by, now=clock.now())[0]
 
 
+def _a_door(by: Actor) -> FeedbackDoor:
+    given = {"kinds": ["thumb"], "origins": ["https://shop.example.org"], "needs_signature": True}
+    return doors.make_door(name="Shop", **given, by=by, now=clock.now())[0]
+
+
+def _an_import(by: Actor) -> Import:
+    wanted = Wanted("csv", "outputs", "replies.csv", None, None)
+    found = imports.receive(chunks=[b"input,output\n1,2\n"], wanted=wanted, by=by, now=clock.now())
+    found.state, found.sample = Import.State.READY, {"columns": ["input", "output"], "rows": []}
+    found.save()
+    return found
+
+
 def _a_connection(by: Actor) -> Connection:
     return connections.save_connection(name="local", base_url="http://127.0.0.1:1/v1", by=by, now=clock.now())[0]
+
+
+def _a_price(by: Actor) -> int:
+    amounts = Amounts(input_usd=Decimal(1), output_usd=Decimal(2))
+    return prices.set_price(model="m", amounts=amounts, valid_from=clock.now(), by=by, now=clock.now())[0].pk
+
+
+def _a_repricing(by: Actor) -> int:
+    since = clock.now() - dt.timedelta(days=1)
+    return repricing.ask(since=since, until=clock.now(), by=by, now=clock.now())[0].pk
 
 
 def _an_intake(queue: Queue, by: Actor) -> int:
@@ -83,6 +112,7 @@ def a_world() -> World:
     verdict = factories.a_verdict(prompt, text="Where is my bike?")
     output = verdict.item.item_outputs.get().output
     output.trace_id = f"trace-of-{project.slug}"
+    output.session_id = f"session-of-{project.slug}"
     output.save()
     proposal = factories.a_proposal(prompt)
     run = factories.a_passed_run(second)
@@ -94,11 +124,17 @@ def a_world() -> World:
             "project": project.slug,
             "member": str(factories.a_member(project).memberships.get().pk),
             "key": str(_a_key(by).pk),
+            "door": str(_a_door(by).pk),
+            "import": str(_an_import(by).pk),
+            "offset": "0",
             "connection": _a_connection(by).name,
+            "price": str(_a_price(by)),
+            "repricing": str(_a_repricing(by)),
             "figure": "quality",
             "form": "csv",
             "output": output.external_id,
             "trace": output.trace_id,
+            "session": output.session_id,
             "prompt": prompt.name,
             "label": "production",
             "release": str(release.pk),
