@@ -4,6 +4,7 @@ Django's part runs in threads. A body for it is received whole before a thread i
 as the ingest face's, so that a slow sender holds no thread.
 """
 
+import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -42,6 +43,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _start() -> None:
     await ingest.start()
     await uploads.start()
+    # What stands now stays: no later search for garbage need go through all of Django.
+    gc.collect()
+    gc.freeze()
 
 
 async def _stop() -> None:

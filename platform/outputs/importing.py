@@ -27,9 +27,9 @@ from outputs.models import Import, ImportPiece
 from outputs.reception import Reception
 from outputs.records import Record
 from outputs.redaction.rows import Redaction
-from outputs.services import imports, limits, outputs, rows_of_imports, staging
-from outputs.services.rows_of_imports import STAGES, Lost, Place, RowBatch
-from outputs.services.staging import Connection
+from outputs.services import imports, landing, limits, outputs, rows_of_imports
+from outputs.services.landing import Connection
+from outputs.services.rows_of_imports import Lost, Place, RowBatch
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def _meet(names: dict[str, None], row: Row) -> None:
 
 def _reception(found: Import, address: str) -> Reception:
     with asyncio.Runner() as runner:
-        line = runner.run(staging.connect(address, ()))
+        line = runner.run(landing.connect(address))
         try:
             return runner.run(reception.load(line, found.project_id))
         finally:
@@ -168,7 +168,7 @@ def _run(found: Import, *, address: str, longest: float) -> bool:
     to_start: dt.timedelta | None = None
     ring_at = 0.0
     with asyncio.Runner() as runner, _Names() as names:
-        line = runner.run(staging.connect(address, STAGES))
+        line = runner.run(landing.connect(address))
         try:
             taken_in = runner.run(reception.load(line, found.project_id))
             for batch in _batches(found, importer, mapper, names, taken_in):

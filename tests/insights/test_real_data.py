@@ -18,7 +18,7 @@ from insights import queries, report
 from insights.queries import Span
 from outputs import records
 from outputs.reception import Reception
-from outputs.services import outputs, staging
+from outputs.services import landing, outputs
 from projects.models import Project
 from reviews import estimation
 from reviews.models import Match, Queue, SamplingRule
@@ -83,7 +83,7 @@ def store(project: Project, rows: list[dict[str, Any]]) -> None:
     arrivals = [outputs.arrival_of(record, reception=Reception(project.pk, bytes(project.hash_key))) for record in read]
 
     async def storing() -> None:
-        line = await staging.connect(address, [outputs.STAGE])
+        line = await landing.connect(address)
         async with line, line.transaction():
             await outputs.store_outputs(line, arrivals, now=clock.now())
 

@@ -325,7 +325,7 @@ class TestAtOnce:
         assert face.during(talk) == [201, 201]
         assert project.outputs.count() == 2
 
-    def test_a_staging_table_that_was_emptied_meanwhile_loses_nothing(self, project: Project, key: str) -> None:
+    def test_many_rows_through_one_writer_all_stand(self, project: Project, key: str) -> None:
         batches = [[an_output(1_000 * turn + number) for number in range(700)] for turn in range(4)]
         widths = Widths(n_writers=1)
         assert face.ask(*(post(batch, key) for batch in batches), widths=widths).counts == (700, 0, 0)

@@ -44,7 +44,7 @@ class Widths:
         waiting_per_project: likewise for each project, so that one cannot fill the queue for all.
     """
 
-    n_writers: int = 2
+    n_writers: int = 3
     rows_alone: int = 64
     seconds_alone: float = 0.1
     rows: int = 1_000
@@ -203,9 +203,7 @@ class Batcher:
 
     async def _store_once(self, line: Line, submissions: list[Submission]) -> list[Answer]:
         async with line.use() as connection:
-            found = await store.store(connection, submissions, now=self._now())
-            await connection.tidy()
-            return found
+            return await store.store(connection, submissions, now=self._now())
 
 
 def _unstorable(error: Exception) -> Invalid | Unavailable:

@@ -14,7 +14,7 @@ from outputs.ingest.asgi import Scope
 from outputs.ingest.routes import Batch, Errors, Outcome
 from outputs.reception import Reception
 from outputs.records import Record
-from outputs.services.staging import Arrival
+from outputs.services.landing import Arrival
 
 MOST_ROWS = 50_000
 JSON = "application/json"

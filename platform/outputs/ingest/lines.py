@@ -8,11 +8,10 @@ import psycopg
 from django.db import connections
 from psycopg import conninfo
 
-from outputs.services import contents, feedback, outputs, staging, steps
-from outputs.services.staging import Connection
+from outputs.services import landing
+from outputs.services.landing import Connection
 
 CONNECT_SECONDS = 3
-STAGES = (outputs.STAGE, steps.STAGE, contents.STAGE, feedback.STAGE)
 # Longer than a fair wait behind other writers, shorter than a sender's patience.
 STATEMENT_SECONDS = 15
 TRANSACTION_SECONDS = 20
@@ -54,7 +53,7 @@ class Line:
 
     async def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = await staging.connect(self._address, STAGES)
+            self._connection = await landing.connect(self._address)
         return self._connection
 
 

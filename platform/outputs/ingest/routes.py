@@ -12,7 +12,7 @@ from outputs.ingest import answers
 from outputs.ingest.answers import Answer
 from outputs.ingest.asgi import Scope, header
 from outputs.reception import Reception
-from outputs.services.staging import Arrival
+from outputs.services.landing import Arrival
 
 Errors = tuple[FieldError, ...]
 Rejections = Mapping[int, Errors]

@@ -12,9 +12,9 @@ from outputs.ingest.answers import Answer
 from outputs.ingest.counting import count_of
 from outputs.ingest.routes import Batch, Outcome
 from outputs.senders import Sender
-from outputs.services import contents, feedback, outputs, repeats, staging, steps, tallies
+from outputs.services import contents, feedback, landing, outputs, repeats, steps, tallies
+from outputs.services.landing import Arrival, Connection, Fate
 from outputs.services.repeats import Ask
-from outputs.services.staging import Arrival, Connection, Fate
 from outputs.services.tallies import Count, Source
 
 OUTPUTS = "outputs"
@@ -64,7 +64,7 @@ async def store(connection: Connection, submissions: Sequence[Submission], *, no
     """
     for submission in submissions:
         submission.count = None  # what an earlier try counted never was
-    async with staging.undone(connection):
+    async with landing.undone(connection):
         # What is asked first goes with the beginning, and what is said last with the end: each wait costs.
         async with connection.pipeline():
             await connection.execute("BEGIN")

@@ -19,17 +19,14 @@ from outputs.models import Output, OutputBody, Saying
 from outputs.reception import Reception
 from outputs.records import ROW_LIMITS, SayingRecord
 from outputs.redaction.rows import Said, Texts
-from outputs.services import outputs, staging
-from outputs.services.staging import Arrival, Connection, Fate
+from outputs.services import landing, outputs
+from outputs.services.landing import Arrival, Connection, Fate
 
 TOPIC = "sayings.stored"
 FILLED = "outputs.filled"
 CONSUMER = "outputs.contents"
 
 _COLUMNS = {
-    "project_id": "bigint",
-    "external_id": "text",
-    "body_hash": "bytea",
     "output_external_id": "text",
     "side": "smallint",
     "said_ns": "bigint",
@@ -38,7 +35,7 @@ _COLUMNS = {
 }
 TEXTS = Texts(Said("content"))
 
-STAGE = staging.stage("outputs_saying", _COLUMNS, staging.AT_MOMENT)
+LANDING = landing.landing("outputs_saying", _COLUMNS, landing.AT_MOMENT)
 
 _WAITED_FOR = """
     SELECT output.id FROM outputs_output AS output
@@ -54,17 +51,15 @@ def arrival_of(record: SayingRecord, *, reception: Reception) -> Arrival:
     """
     body_hash = record.body_hash(reception.hash_key)
     record, redacted = reception.redaction.applied(record, TEXTS)
-    content = orjson.dumps(record.content).decode()
-    return Arrival(
-        project_id=reception.project_id,
-        external_id=record.id or "",
-        body_hash=body_hash,
-        prompt="",
-        revision="",
-        values=(record.output_id, record.side, record.said_ns, content, len(record.content)),
-        n_bytes=len(content) + 400,
-        redacted=redacted,
-    )
+    said = {
+        "output_external_id": record.output_id,
+        "side": record.side,
+        "said_ns": record.said_ns,
+        "content": record.content,
+        "n_messages": len(record.content),
+    }
+    row = landing.written(reception.project_id, record.id, body_hash, said)
+    return Arrival(reception.project_id, record.id, body_hash, row, redacted)
 
 
 async def store_sayings(connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime) -> list[Fate]:
@@ -73,21 +68,15 @@ async def store_sayings(connection: Connection, arrivals: Sequence[Arrival], *, 
     Their output may come later, or never. A repeat stores nothing and is told as duplicate.
 
     Args:
-        connection: with `STAGE`, inside a transaction.
+        connection: inside a transaction.
         arrivals: from `arrival_of`, of any number of projects.
         now: the moment of arrival.
 
     Returns:
         what became of each, in the same order.
     """
-    stored = await staging.store(
-        connection,
-        STAGE,
-        arrivals,
-        columns=lambda arrival: (arrival.project_id, arrival.external_id, arrival.body_hash, *arrival.values),
-        parameters={"now": now, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)},
-    )
-    return stored.fates
+    parameters = {"now": now, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)}
+    return await landing.store(connection, LANDING, arrivals, parameters)
 
 
 def fill_waiting(*, now: dt.datetime, limit: int = 20) -> bool:

@@ -8,15 +8,12 @@ from ledger import handovers
 from outputs.reception import Reception
 from outputs.records import LONGEST_COMMENT, FeedbackRecord
 from outputs.redaction.rows import Said, Texts
-from outputs.services import staging
-from outputs.services.staging import Arrival, Connection, Fate
+from outputs.services import landing
+from outputs.services.landing import Arrival, Connection, Fate
 
 TOPIC = "feedback.stored"
 
 _COLUMNS = {
-    "project_id": "bigint",
-    "external_id": "text",
-    "body_hash": "bytea",
     "output_external_id": "text",
     "kind": "text",
     "name": "text",
@@ -34,7 +31,7 @@ TEXTS = Texts(
     Said("source", 100),
 )
 
-STAGE = staging.stage("outputs_feedback", _COLUMNS, staging.AT_MOMENT)
+LANDING = landing.landing("outputs_feedback", _COLUMNS, landing.AT_MOMENT)
 
 
 def arrival_of(record: FeedbackRecord, *, reception: Reception) -> Arrival:
@@ -44,26 +41,19 @@ def arrival_of(record: FeedbackRecord, *, reception: Reception) -> Arrival:
     """
     body_hash = record.body_hash(reception.hash_key)
     record, redacted = reception.redaction.applied(record, TEXTS)
-    comment = record.comment or ""
-    return Arrival(
-        project_id=reception.project_id,
-        external_id=record.id or ids.time_ordered(),
-        body_hash=body_hash,
-        prompt="",
-        revision="",
-        values=(
-            record.output_id,
-            record.kind,
-            record.name or "",
-            record.value,
-            record.label or "",
-            comment,
-            record.user_id or "",
-            record.source or "",
-        ),
-        n_bytes=len(comment) + 400,
-        redacted=redacted,
-    )
+    external_id = record.id or ids.time_ordered()
+    said = {
+        "output_external_id": record.output_id,
+        "kind": record.kind,
+        "name": record.name or "",
+        "value": record.value,
+        "label": record.label or "",
+        "comment": record.comment or "",
+        "end_user": record.user_id or "",
+        "source": record.source or "",
+    }
+    row = landing.written(reception.project_id, external_id, body_hash, said)
+    return Arrival(reception.project_id, external_id, body_hash, row, redacted)
 
 
 async def store_feedback(connection: Connection, arrivals: Sequence[Arrival], *, now: dt.datetime) -> list[Fate]:
@@ -73,18 +63,12 @@ async def store_feedback(connection: Connection, arrivals: Sequence[Arrival], *,
     a known id as conflict.
 
     Args:
-        connection: with `STAGE`, inside a transaction.
+        connection: inside a transaction.
         arrivals: from `arrival_of`, of any number of projects.
         now: the moment of arrival.
 
     Returns:
         what became of each, in the same order.
     """
-    stored = await staging.store(
-        connection,
-        STAGE,
-        arrivals,
-        columns=lambda arrival: (arrival.project_id, arrival.external_id, arrival.body_hash, *arrival.values),
-        parameters={"now": now, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)},
-    )
-    return stored.fates
+    parameters = {"now": now, "topic": TOPIC, "consumers": handovers.consumers_of(TOPIC)}
+    return await landing.store(connection, LANDING, arrivals, parameters)

@@ -16,10 +16,9 @@ from outputs.reception import Reception
 from outputs.records import Record
 from outputs.redaction.rows import Redaction, Said, Texts
 from outputs.services import feedback, outputs, steps, tallies
-from outputs.services.staging import Arrival, Connection, Fate
+from outputs.services.landing import Arrival, Connection, Fate
 from outputs.services.tallies import Count, Source
 
-STAGES = (outputs.STAGE, steps.STAGE, feedback.STAGE)
 OUTPUTS, STEPS, FEEDBACK = "outputs", "steps", "feedback"
 # In the order of the ingest face, so that two transactions wait for each other and never block each other.
 STORES = {OUTPUTS: outputs.store_outputs, STEPS: steps.store_steps, FEEDBACK: feedback.store_feedback}
@@ -101,7 +100,6 @@ async def store(
                 raise
         else:
             break
-    await connection.tidy()
     return n_new
 
 

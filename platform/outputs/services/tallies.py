@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from django.db import connection, transaction
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
@@ -91,18 +92,12 @@ _COLUMNS = (
     *_NUMBERS,
     *_COUNTERS,
 )
-_KINDS = (
-    "bigint",
-    *["timestamptz"] * 3,
-    *["text"] * 3,
-    *["bigint"] * len(_NUMBERS),
-    *["jsonb"] * len(_COUNTERS),
-)
+_KINDS = ("bigint", *["timestamptz"] * 3, *["text"] * 3, *["bigint"] * len(_NUMBERS), *["jsonb"] * len(_COUNTERS))
+_DECLARED = ", ".join(f"{name} {kind}" for name, kind in zip(_COLUMNS, _KINDS, strict=True))
 # A project that is gone meanwhile counts nothing any more.
 _INSERT = f"""
     INSERT INTO outputs_tally (grain, {", ".join(_COLUMNS)})
-    SELECT %s, counted.* FROM unnest({", ".join(f"%s::{kind}[]" for kind in _KINDS)})
-        AS counted ({", ".join(_COLUMNS)})
+    SELECT %s, counted.* FROM jsonb_to_recordset(%s) AS counted ({_DECLARED})
     WHERE EXISTS (SELECT FROM projects_project WHERE id = counted.project_id)
     ORDER BY project_id, starts_at, sender, route, instrument"""  # noqa: S608 # constants above
 
@@ -188,20 +183,19 @@ def _moments(counts: Mapping[Source, Count], now: dt.datetime) -> list[_Row]:
 
 def _values(grain: Grain, rows: Iterable[_Row]) -> list[Any]:
     told = [
-        (
-            row.source.project_id,
-            row.starts_at,
-            row.first_at,
-            row.last_at,
-            row.source.sender[:LONGEST_SENDER],
-            row.source.route[:LONGEST_ROUTE],
-            row.source.instrument[:LONGEST_INSTRUMENT],
-            *(getattr(row.count, name) for name in _NUMBERS),
-            *(Jsonb(dict(getattr(row.count, name))) for name in _COUNTERS),
-        )
+        {
+            "project_id": row.source.project_id,
+            "starts_at": row.starts_at,
+            "first_at": row.first_at,
+            "last_at": row.last_at,
+            "sender": row.source.sender[:LONGEST_SENDER],
+            "route": row.source.route[:LONGEST_ROUTE],
+            "instrument": row.source.instrument[:LONGEST_INSTRUMENT],
+            **{name: getattr(row.count, name) for name in (*_NUMBERS, *_COUNTERS)},
+        }
         for row in rows
     ]
-    return [int(grain), *(list(column) for column in zip(*told, strict=True))]
+    return [int(grain), Jsonb(told, dumps=orjson.dumps)]
 
 
 def sum_up(*, now: dt.datetime) -> int:

@@ -17,7 +17,7 @@ from outputs.ingest.store import FEEDBACK, SAYINGS
 from outputs.reception import Reception
 from outputs.records import SayingRecord
 from outputs.services import contents, feedback
-from outputs.services.staging import Arrival
+from outputs.services.landing import Arrival
 
 _LATEST_NS = 2**63 - 1
 
