@@ -11,7 +11,7 @@ from config.launcher import Site
 
 SLUG = "bench"
 ROWS_PER_BATCH = 100
-BATCHES_AT_ONCE = 4
+BATCHES_AT_ONCE = 16
 
 
 def a_site(home: Path, *, database_url: str = "") -> Site:
