@@ -43,7 +43,8 @@ COLUMN_ROWS = 200
 RING_SECONDS = 2.0
 # A limit that is lifted meanwhile is seen after so long.
 LONGEST_PAUSE = 60.0
-# Whoever goes on reads the file from its start to name equal rows; pauses this many times as long keep that cheap.
+# Whoever goes on reads the file from its start to name equal rows; visits and pauses this many times as long keep
+# that cheap, however long the file.
 PAUSES_PER_START = 4
 
 
@@ -100,7 +101,7 @@ def take(import_id: int, *, address: str, longest: float = LONGEST_SECONDS) -> b
     Args:
         import_id: which.
         address: of PostgreSQL.
-        longest: seconds of a visit.
+        longest: seconds of a visit, beside what it takes to find where to go on.
     """
     found = imports.claim(import_id, now=clock.now())
     if found is None:
@@ -165,6 +166,7 @@ def _run(found: Import, *, address: str, longest: float) -> bool:
     importer = importers.named(found.format)
     mapper = _mapper(found, importer)
     began = time.monotonic()
+    goes_on = bool(found.cursor)
     to_start: dt.timedelta | None = None
     ring_at = 0.0
     with asyncio.Runner() as runner, _Names() as names:
@@ -181,7 +183,7 @@ def _run(found: Import, *, address: str, longest: float) -> bool:
                 if time.monotonic() > ring_at:
                     ring_at = time.monotonic() + RING_SECONDS
                     _ring()
-                if time.monotonic() > began + longest:
+                if time.monotonic() > began + longest + (PAUSES_PER_START * to_start.total_seconds() if goes_on else 0):
                     imports.give_back(found)
                     return True
         finally:
@@ -225,11 +227,12 @@ def _batches(
     start = imports.cursor_of(found)
     if start.index and importer.is_mapped:
         _name_again(found, importer, mapper, names, taken_in, start)
+    at_once = limits.most_together(found.project_id, most=ROWS_AT_ONCE)
     batch = RowBatch()
     for row in importer.rows(opened(found), start):
         _add(batch, row, importer, mapper, names, taken_in)
         batch.after = row.after
-        if batch.n_rows >= ROWS_AT_ONCE or batch.n_bytes >= BYTES_AT_ONCE:
+        if batch.n_rows >= at_once or batch.n_bytes >= BYTES_AT_ONCE:
             yield batch
             batch = RowBatch()
     if batch.n_rows:

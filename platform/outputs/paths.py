@@ -8,6 +8,7 @@ from django.urls import register_converter
 MARK = "+hex/"
 # What other addresses below the same path are called.
 TAKEN = frozenset({"count", "newer"})
+BELOW = "/verdict"
 
 
 class SentId:
@@ -29,7 +30,8 @@ class SentId:
 
     def to_url(self, value: str) -> str:
         parts = value.split("/")
-        is_plain = not (value.startswith(MARK) or value in TAKEN or "." in parts or ".." in parts)
+        is_taken = value.startswith(MARK) or value in TAKEN or value.endswith(BELOW)
+        is_plain = not (is_taken or "." in parts or ".." in parts)
         return value if is_plain else MARK + value.encode().hex()
 
 

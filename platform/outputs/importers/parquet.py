@@ -46,7 +46,8 @@ class Parquet:
 
 
 def _rows(file: BinaryIO, start: Cursor) -> Iterator[Row]:
-    size = _check_frame(file)
+    size, footer = _frame(file)
+    groups = pages.groups(footer)
     parquet = importlib.import_module("pyarrow.parquet")
     opened = parquet.ParquetFile(
         file, pre_buffer=False, buffer_size=256 * 1024, thrift_string_size_limit=LARGEST_FOOTER,
@@ -54,14 +55,15 @@ def _rows(file: BinaryIO, start: Cursor) -> Iterator[Row]:
     )  # fmt: skip
     about = opened.metadata
     _check_shape(about)
+    if len(groups) != about.num_row_groups:
+        raise Unreadable("is no Parquet file that can be read: its footer is broken")
     index = 0
-    for group in range(about.num_row_groups):
-        n_rows = about.row_group(group).num_rows
-        if index + n_rows <= start.index:
-            index += n_rows
+    for number, group in enumerate(groups):
+        if index + group.n_rows <= start.index:
+            index += group.n_rows
             continue
-        at_once = pages.rows_at_once(file, about.row_group(group), most=ROWS_AT_ONCE, n_bytes=BATCH_BYTES)
-        for batch in opened.iter_batches(batch_size=at_once, row_groups=[group]):
+        at_once = pages.rows_at_once(file, group, most=ROWS_AT_ONCE, n_bytes=BATCH_BYTES)
+        for batch in opened.iter_batches(batch_size=at_once, row_groups=[number]):
             if index + batch.num_rows > start.index:
                 for place, value in enumerate(_values(batch), start=index):
                     if place >= start.index:
@@ -81,8 +83,8 @@ def _values(batch: Any) -> list[Any]:
     return [value for place in range(batch.num_rows) for value in _values(batch.slice(place, 1))]
 
 
-def _check_frame(file: BinaryIO) -> int:
-    """The file begins and ends as Parquet does, and its footer is no larger than we read; returns its size."""
+def _frame(file: BinaryIO) -> tuple[int, bytes]:
+    """The file begins and ends as Parquet does, and its footer is no larger than we read: its size, and the footer."""
     size = file.seek(0, 2)
     if size < 12:
         raise Unreadable("is too short for a Parquet file")
@@ -94,8 +96,10 @@ def _check_frame(file: BinaryIO) -> int:
     n_footer = int.from_bytes(tail[:4], "little")
     if n_footer > min(LARGEST_FOOTER, size - 12):
         raise Unreadable(f"says that its footer has {n_footer:,} bytes; at most {LARGEST_FOOTER:,} are read")
+    file.seek(size - 8 - n_footer)
+    footer = file.read(n_footer)
     file.seek(0)
-    return size
+    return size, footer
 
 
 def _check_shape(about: Any) -> None:

@@ -5,7 +5,6 @@ there, and while it stores, more gathers. A second transaction beside it begins 
 """
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 from collections import OrderedDict, deque
@@ -14,8 +13,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from core.problems import FieldError, Invalid, Unavailable
-from outputs.ingest import answers, store
+from core.problems import FieldError, Invalid, Problem, Unavailable
+from outputs.ingest import store
 from outputs.ingest.answers import Answer
 from outputs.ingest.lines import AWAY, Line
 from outputs.ingest.store import Submission
@@ -97,7 +96,7 @@ class Batcher:
         await asyncio.gather(*self._writers, return_exceptions=True)
         for queue in self._queues.values():
             for waiting in queue:
-                _tell(waiting, answers.of_problem(Unavailable("The site is stopping; nothing was stored.")))
+                _tell(waiting, Unavailable("The site is stopping; nothing was stored."))
         self._queues.clear()
         if self._patience is not None:
             self._patience.cancel()
@@ -108,7 +107,7 @@ class Batcher:
         """The answer, once what it says is committed.
 
         Raises:
-            Unavailable: too many are waiting.
+            Problem: nothing of it was stored: too many are waiting, the database is away, the sender's right is gone.
         """
         project_id = submission.sender.project_id
         queue = self._queues.get(project_id)
@@ -146,7 +145,7 @@ class Batcher:
             await self._settle(line, taken)
         finally:
             for waiting in taken:
-                _tell(waiting, answers.of_problem(Unavailable("The site is stopping; send it again.")))
+                _tell(waiting, Unavailable("The site is stopping; send it again."))
 
     def _take(self) -> list[_Waiting]:
         """Requests for one transaction: one of each project in turn, until it is full or nobody waits."""
@@ -172,23 +171,24 @@ class Batcher:
 
     async def _settle(self, line: Line, taken: Sequence[_Waiting]) -> None:
         """Each of them has an answer: from one transaction, or one by one where that does not go."""
+        found: Sequence[Answer | Problem]
         try:
             found = await self._store(line, [waiting.submission for waiting in taken])
         except AWAY as error:
             logger.warning("the database did not take %s requests: %s", len(taken), error)
-            away = Unavailable("The database does not answer; try again with the same ids.", retry_after=2)
-            found = [answers.of_problem(away)] * len(taken)
+            said = "The database does not answer; try again with the same ids."
+            found = [Unavailable(said, retry_after=2) for _ in taken]
         except Exception as error:
             if len(taken) > 1:
                 for waiting in taken:
                     await self._settle(line, [waiting])
                 return
             logger.exception("a request could not be stored")
-            found = [answers.of_problem(_unstorable(error))]
+            found = [_unstorable(error)]
         for waiting, answer in zip(taken, found, strict=True):
             _tell(waiting, answer)
 
-    async def _store(self, line: Line, submissions: list[Submission]) -> list[Answer]:
+    async def _store(self, line: Line, submissions: list[Submission]) -> list[Answer | Problem]:
         """Tried twice where chance or a broken connection was to blame: ids make the second try harmless."""
         try:
             found = await self._store_once(line, submissions)
@@ -197,11 +197,11 @@ class Batcher:
         except (*BY_CHANCE, psycopg.OperationalError, psycopg.InterfaceError) as error:
             logger.info("once more, after: %s", error)
             found = await self._store_once(line, submissions)
-        if any(answer.status < 300 for answer in found):
+        if any(isinstance(answer, Answer) and answer.status < 300 for answer in found):
             self._on_stored()
         return found
 
-    async def _store_once(self, line: Line, submissions: list[Submission]) -> list[Answer]:
+    async def _store_once(self, line: Line, submissions: list[Submission]) -> list[Answer | Problem]:
         async with line.use() as connection:
             return await store.store(connection, submissions, now=self._now())
 
@@ -213,7 +213,11 @@ def _unstorable(error: Exception) -> Invalid | Unavailable:
     return Unavailable("This request could not be stored; nothing of it was.", retry_after=5)
 
 
-def _tell(waiting: _Waiting, answer: Answer) -> None:
+def _tell(waiting: _Waiting, answer: Answer | Problem) -> None:
     """The first answer counts; who has left gets none."""
-    with contextlib.suppress(asyncio.InvalidStateError):
+    if waiting.answer.done():
+        return
+    if isinstance(answer, Problem):
+        waiting.answer.set_exception(answer)
+    else:
         waiting.answer.set_result(answer)

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from core.problems import Problem
 from ledger.idempotency import StoredAnswer
 from outputs import senders
-from outputs.ingest import answers, routes
+from outputs.ingest import routes
 from outputs.ingest.answers import Answer
 from outputs.ingest.counting import count_of
 from outputs.ingest.routes import Batch, Outcome
@@ -48,7 +49,9 @@ class Submission:
         return self.batch.n_rows
 
 
-async def store(connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime) -> list[Answer]:
+async def store(
+    connection: Connection, submissions: Sequence[Submission], *, now: dt.datetime
+) -> list[Answer | Problem]:
     """All of it stands, or nothing does; the answers are true once this returns.
 
     A sender that lost its right meanwhile is refused, a key used before gets its stored answer, and neither
@@ -60,7 +63,7 @@ async def store(connection: Connection, submissions: Sequence[Submission], *, no
         now: the moment of arrival.
 
     Returns:
-        one answer for each submission, in the same order.
+        one answer for each submission, in the same order; a problem where nothing of it was stored.
     """
     for submission in submissions:
         submission.count = None  # what an earlier try counted never was
@@ -69,7 +72,9 @@ async def store(connection: Connection, submissions: Sequence[Submission], *, no
         async with connection.pipeline():
             await connection.execute("BEGIN")
             refused = await senders.refused(connection, (submission.sender for submission in submissions))
-        answered = {s: answers.of_problem(refused[s.sender]) for s in submissions if s.sender in refused}
+        answered: dict[Submission, Answer | Problem] = {
+            s: refused[s.sender] for s in submissions if s.sender in refused
+        }
         answered |= await _repeated(connection, [s for s in submissions if s.ask and s not in answered])
         answered |= await _stored(connection, [s for s in submissions if s not in answered], now)
         async with connection.pipeline():
@@ -78,7 +83,7 @@ async def store(connection: Connection, submissions: Sequence[Submission], *, no
     return [answered[submission] for submission in submissions]
 
 
-async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Submission, Answer]:
+async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Submission, Answer | Problem]:
     by_ask = {submission.ask: submission for submission in asking if submission.ask}
     if not by_ask:
         return {}
@@ -88,9 +93,7 @@ async def _repeated(connection: Connection, asking: list[Submission]) -> dict[Su
             again = by_ask[ask]
             again.count = count_of(Outcome(0, again.n_rows + again.batch.n_silent, again.batch.rejected), again.n_bytes)
     return {
-        by_ask[ask]: Answer(found.status, found.body, found.headers)
-        if isinstance(found, StoredAnswer)
-        else answers.of_problem(found)
+        by_ask[ask]: Answer(found.status, found.body, found.headers) if isinstance(found, StoredAnswer) else found
         for ask, found in known.items()
     }
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import Greatest, RowNumber
 
 from core import bells
 from core.problems import Conflict, FieldError, Invalid
@@ -25,6 +25,7 @@ from projects.services import audit
 
 BELL = "outputs.tasks.take_import"
 MAX_ATTEMPTS = 3
+MOST_REAPED = 100
 WORKER_LOST = f"worker lost: {MAX_ATTEMPTS} workers ended while this file was in their hands, at the same place"
 ABANDONED = "the upload was not completed"
 # An upload in one request that was not touched for so long has lost its sender, or its web process.
@@ -209,11 +210,10 @@ def reap(*, now: dt.datetime) -> list[int]:
     _fail(uploading.filter(touched_at__lt=now - RESUMABLE_LIVES), ABANDONED, now)
     _fail(open_ones.filter(state=State.READY, touched_at__lt=now - READY_LIVES), "it was never started", now)
     free = Q(state__in=_TO_DO) & (Q(lease_until=None) | Q(lease_until__lt=now))
-    return list(
-        open_ones.filter(free | Q(state=State.RUNNING, lease_until__lt=now))
-        .order_by("pk")
-        .values_list("pk", flat=True)[:100]
-    )
+    waiting = open_ones.filter(free | Q(state=State.RUNNING, lease_until__lt=now))
+    # The oldest of each project first: no project's many hide another's one.
+    turn = Window(RowNumber(), partition_by="project_id", order_by="pk")
+    return list(waiting.annotate(turn=turn).order_by("turn", "pk").values_list("pk", flat=True)[:MOST_REAPED])
 
 
 def settled_mapping(found: Import, mapping: Any) -> dict[str, str] | None:

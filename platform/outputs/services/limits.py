@@ -229,6 +229,12 @@ def pause_before(project_id: int, *, n_rows: int, n_bytes: int, now: dt.datetime
     return wait
 
 
+def most_together(project_id: int, *, most: int) -> int:
+    """How many rows a worker may store together: `most`, or a month's quota where that is less."""
+    quota = limit_of(project_id).rows_per_month
+    return most if quota is None else max(1, min(most, quota))
+
+
 def settle(project_id: int, *, n_unused: int, now: dt.datetime) -> None:
     """So many of the rows that `pause_before` let in are not new, so they are not taken off the quota."""
     if n_unused > 0 and limit_of(project_id).rows_per_month is not None:
