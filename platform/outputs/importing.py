@@ -41,6 +41,7 @@ SAMPLE_ROWS = 20
 SAMPLE_BYTES = 256 * 1024
 COLUMN_ROWS = 200
 RING_SECONDS = 2.0
+RECEPTION_SECONDS = 2.0
 # A limit that is lifted meanwhile is seen after so long.
 LONGEST_PAUSE = 60.0
 # Whoever goes on reads the file from its start to name equal rows; visits and pauses this many times as long keep
@@ -172,8 +173,8 @@ def _run(found: Import, *, address: str, longest: float) -> bool:
     with asyncio.Runner() as runner, _Names() as names:
         line = runner.run(landing.connect(address))
         try:
-            taken_in = runner.run(reception.load(line, found.project_id))
-            for batch in _batches(found, importer, mapper, names, taken_in):
+            newest = _Newest(lambda: runner.run(reception.load(line, found.project_id)))
+            for batch in _batches(found, importer, mapper, names, newest):
                 to_start = to_start or dt.timedelta(seconds=time.monotonic() - began)
                 if (pause := _pause_before(found, batch)) is not None:
                     imports.give_back(found, not_before=clock.now() + max(pause, PAUSES_PER_START * to_start))
@@ -222,15 +223,15 @@ def _mapper(found: Import, importer: Importer) -> Mapper:
 
 
 def _batches(
-    found: Import, importer: Importer, mapper: Mapper, names: "_Names", taken_in: Reception
+    found: Import, importer: Importer, mapper: Mapper, names: "_Names", newest: "_Newest"
 ) -> Iterator[RowBatch]:
     start = imports.cursor_of(found)
     if start.index and importer.is_mapped:
-        _name_again(found, importer, mapper, names, taken_in, start)
+        _name_again(found, importer, mapper, names, newest.reception(), start)
     at_once = limits.most_together(found.project_id, most=ROWS_AT_ONCE)
     batch = RowBatch()
     for row in importer.rows(opened(found), start):
-        _add(batch, row, importer, mapper, names, taken_in)
+        _add(batch, row, importer, mapper, names, newest.reception())
         batch.after = row.after
         if batch.n_rows >= at_once or batch.n_bytes >= BYTES_AT_ONCE:
             yield batch
@@ -260,6 +261,25 @@ def _name_again(
         for item in importer.items(row, mapper):
             if item.record is not None and item.record.id is None:
                 names.name(item.record, taken_in)
+
+
+class _Newest:
+    """The project's reception as it stands, asked for anew every two seconds: who tightens redaction need not wait.
+
+    Args:
+        load: asks for it.
+    """
+
+    def __init__(self, load: Callable[[], Reception]) -> None:
+        self._load = load
+        self._known = load()
+        self._until = time.monotonic() + RECEPTION_SECONDS
+
+    def reception(self) -> Reception:
+        if time.monotonic() > self._until:
+            self._known = self._load()
+            self._until = time.monotonic() + RECEPTION_SECONDS
+        return self._known
 
 
 class _Names:

@@ -1,5 +1,6 @@
 """Rows of files that people and programs write: each good one is stored, each bad one named with its place."""
 
+import asyncio
 import datetime as dt
 import io
 import json
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +20,8 @@ from outputs.importers.columns import Mapper
 from outputs.importers.rows import Cursor, Row, Unreadable
 from outputs.ingest import lines
 from outputs.models import Feedback, Import, Output, OutputBody, Step
-from outputs.services import imports, limits, rows_of_imports
+from outputs.redaction import policy
+from outputs.services import imports, limits, redaction, rows_of_imports
 from outputs.services.limits import Limit
 from projects.models import Project
 from tests import factories
@@ -264,6 +267,38 @@ def test_a_quota_below_a_batch_lets_in_what_it_can(project: Project, key: str) -
     assert not importing.take(import_id, address=lines.address())
     found = Import.objects.get(pk=import_id)
     assert (found.state, found.n_stored) == ("waiting", 70)
+
+
+def test_redaction_that_is_tightened_reaches_an_import_that_runs(
+    project: Project, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save_email(project, "keep")
+    real, n_stored = rows_of_imports.store, 0
+
+    async def tightening(*args: Any, **kwargs: Any) -> int:
+        nonlocal n_stored
+        stored: int = await real(*args, **kwargs)
+        n_stored += stored
+        if n_stored == 10:
+            await asyncio.to_thread(_save_email, project, "replace", hangs_up=True)
+        return stored
+
+    monkeypatch.setattr(rows_of_imports, "store", tightening)
+    monkeypatch.setattr(importing, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(importing, "RECEPTION_SECONDS", 0.0)
+    said = [{"id": f"r{n:02}", "input": f"from {n}@example.org", "output": "x"} for n in range(40)]
+    files.worked(files.sent(files.as_jsonl(said), key))
+    bodies = OutputBody.objects.filter(output_id__in=project.outputs.values("pk")).order_by("output_id")
+    texts = [body.input for body in bodies]
+    assert texts == [row["input"] for row in said[:10]] + ["from [email]"] * 30
+
+
+def _save_email(project: Project, action: str, *, hangs_up: bool = False) -> None:
+    """In a thread, whose connection ends with it, or here."""
+    wanted = policy.checked(detectors={"email": action})
+    redaction.save_policy(environment="", policy=wanted, by=factories.an_actor(project), now=clock.now())
+    if hangs_up:
+        connections.close_all()
 
 
 def test_many_imports_of_one_project_hide_none_of_another(
