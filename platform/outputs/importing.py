@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from core import bells, clock, strict_json
-from core.problems import Invalid
+from core.problems import FieldError, Invalid
 from ledger import handovers
 from outputs import importers, previews, reception
 from outputs.importers import columns
@@ -212,10 +212,15 @@ def _mapper(found: Import, importer: Importer) -> Mapper:
     if found.cursor:
         return Mapper(found.kind, found.mapping or {})
     names: dict[str, None] = {}
+    flaws: list[FieldError] = []
     for row in importer.rows(opened(found), Cursor()):
         _meet(names, row)
+        flaws += row.errors
         if row.index + 1 >= COLUMN_ROWS:
             break
+    if not names:
+        why = f": the first {flaws[0].message}" if flaws else ""
+        raise Unreadable(f"holds no row that can be read{why}")
     mapper = columns.settled(found.mapping, list(names), found.kind)
     if not imports.keep_mapping(found, mapper.as_dict()):
         raise Lost

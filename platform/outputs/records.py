@@ -4,6 +4,7 @@ The same records stand behind every way in, so a repeat by another way is recogn
 """
 
 import datetime as dt
+import functools
 import hashlib
 import math
 import re
@@ -299,7 +300,7 @@ def _in_utc(moment: dt.datetime) -> dt.datetime:
 
 def _field_flaws(row: dict[str, Any], kind: type[Record]) -> list[FieldError]:
     """Each field that is wrong, found one by one once the row as a whole did not fit."""
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     found = []
     for name, value in row.items():
         if name not in fields:
@@ -312,6 +313,11 @@ def _field_flaws(row: dict[str, Any], kind: type[Record]) -> list[FieldError]:
         if field.required and name not in row:
             found.append(FieldError(name, f"is missing; send {kind.wanted[name]}"))
     return found or [FieldError("started_at", f"is out of range; send {kind.wanted.get('started_at', 'another')}")]
+
+
+@functools.cache
+def _fields(kind: type[Record]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
 
 
 def _misfit(value: Any, type_: Any) -> str | None:

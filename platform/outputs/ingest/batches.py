@@ -17,6 +17,9 @@ from outputs.records import Record
 from outputs.services.landing import Arrival
 
 MOST_ROWS = 50_000
+# What is wrong is told in full of so many rows; of further ones only that they are.
+MOST_TOLD = 1_000
+_MORE = f"is wrong, too; in full that is told of the first {MOST_TOLD:,} bad rows"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 _NDJSON_TYPES = {NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines"}
@@ -56,7 +59,8 @@ class Rows:
                 if isinstance(record, Record):
                     rows.append((place, self.arrival_of(record, reception=reception)))
                 else:
-                    batch.rejected[place] = record
+                    is_told = len(batch.rejected) < MOST_TOLD
+                    batch.rejected[place] = record if is_told else (FieldError(record[0].field, _MORE),)
         except strict_json.Refused as refused:
             raise Invalid(FieldError(refused.path or "body", refused.message)) from None
         return batch

@@ -69,7 +69,7 @@ class Refusals:
 
     def named(self, source: Source, instrument: str) -> Source:
         """The same source under the name that the body gives it, where it gives one."""
-        said = tallies.instrument_of(instrument)
+        said = tallies.instrument_named(instrument)
         return replace(source, instrument=self.known(source.project_id, said)) if said else source
 
     def refuse(self, source: Source, problem: Problem) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -52,9 +53,17 @@ class Line:
                 await connection.close()
 
     async def _open(self) -> Connection:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or self._connection.closed or _was_left(self._connection):
+            await self.close()
             self._connection = await landing.connect(self._address)
         return self._connection
+
+
+def _was_left(connection: Connection) -> bool:
+    """Whether the server has said something to a connection that asks nothing: it restarts, or it is gone."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def address() -> str:

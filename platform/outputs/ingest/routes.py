@@ -1,5 +1,6 @@
 """The ways in: what a body holds, and what its sender is answered. One small class for each form of body."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from outputs.ingest.asgi import Scope, header
 from outputs.reception import Reception
 from outputs.services.landing import Arrival
 
+# The list of errors of a problem; `rejected` names every row.
+MOST_ERRORS = 1_000
 Errors = tuple[FieldError, ...]
 Rejections = Mapping[int, Errors]
 _CHARSET = re.compile(r'charset\s*=\s*"?([^\s;"]+)')
@@ -120,7 +123,8 @@ def counts(outcome: Outcome) -> Answer:
 
 def nothing_stored(rejected: Rejections) -> Problem:
     """Every row is bad: a problem that names each."""
-    errors = [FieldError(error.field, error.message, place) for place in sorted(rejected) for error in rejected[place]]
+    told = itertools.islice(((place, error) for place in sorted(rejected) for error in rejected[place]), MOST_ERRORS)
+    errors = [FieldError(error.field, error.message, place) for place, error in told]
     detail = f"None of the {len(rejected)} rows was stored." if len(rejected) > 1 else "The row was not stored."
     return Problem(400, detail, errors=errors, extra={"rejected": _shown(rejected)})
 

@@ -115,8 +115,11 @@ class Redactor:
         match value:
             case str():
                 return self.text(value, counts, key)
-            case bool() | None | float():
+            case bool() | None:
                 return value
+            case float():
+                # `4111111111111111.0` is that card, too.
+                return self._number(value, counts, key) if value.is_integer() and abs(value) < 2**63 else value
             case int():
                 return self._number(value, counts, key)
             case list():
@@ -145,10 +148,10 @@ class Redactor:
             return role
         return self.text(role, counts, instead={Action.DROP: Action.REPLACE})[:60]
 
-    def _number(self, number: int, counts: Counter[str], key: str) -> Any:
+    def _number(self, number: float, counts: Counter[str], key: str) -> Any:
         if abs(number) < _SMALLEST_NUMBER:
             return number
-        said = str(number)
+        said = str(int(number))
         redacted = self.text(said, counts, key)
         return number if redacted == said else redacted
 

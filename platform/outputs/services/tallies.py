@@ -102,12 +102,15 @@ _INSERT = f"""
     ORDER BY project_id, starts_at, sender, route, instrument"""  # noqa: S608 # constants above
 
 
+def instrument_of(user_agent: str) -> str:
+    """The name of the software that sends, without version: `OTel-OTLP-Exporter-Python/1.2` is the first part."""
+    return instrument_named(user_agent.partition("/")[0])
+
+
 @lru_cache(maxsize=2_000)
-def instrument_of(text: str) -> str:
-    """The name of a piece of software as it says it, without version: `OTel-OTLP-Exporter-Python/1.2` is the first."""
-    return "".join(character for character in text.partition("/")[0] if character.isprintable())[
-        :LONGEST_INSTRUMENT
-    ].strip()
+def instrument_named(text: str) -> str:
+    """What an instrument calls itself in a body, as far as it is kept."""
+    return "".join(character for character in text if character.isprintable())[:LONGEST_INSTRUMENT].strip()
 
 
 def reasons_of(rejected: Mapping[int, Sequence[FieldError]]) -> Counter[str]:

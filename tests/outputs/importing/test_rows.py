@@ -69,6 +69,12 @@ class TestColumns:
         assert "'input'" in found.error
         assert "'a', 'b'" in found.error
 
+    @pytest.mark.parametrize("body", [b"id,input,output\n", "input,output\nfür,x\n".encode("latin-1")])
+    def test_of_no_row_that_can_be_read_are_not_blamed(self, body: bytes, key: str) -> None:
+        found = imported(body, key, "format=csv")
+        assert found.state == "failed"
+        assert "holds no row that can be read" in found.error
+
     def test_of_feedback(self, project: Project, key: str) -> None:
         rows = [{"output_id": "o1", "kind": "thumb", "value": "up", "comment": "fine"}]
         assert files.counts(imported(files.as_csv(rows), key, "format=csv&kind=feedback")) == (1, 0, 0)

@@ -185,6 +185,12 @@ class TestCaps:
         assert isinstance(found, Unread)
         assert "bytes" in found.error.message
 
+    def test_in_json_too(self, project: Project, key: str) -> None:
+        large = a_span(1, {"big": "x" * spans.LARGEST_RECORD})
+        n_rejected, why = bodies.rejected_in(bodies.send(a_request(large, a_span(2)), key))
+        assert (n_rejected, Step.objects.filter(project=project).count()) == (1, 1)
+        assert "bytes; at most" in why
+
     @pytest.mark.parametrize(
         "body",
         [

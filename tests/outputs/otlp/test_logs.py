@@ -185,6 +185,7 @@ class TestOtherRecords:
         told = (score.kind, score.name, score.value, score.label, score.comment)
         assert told == ("score", "relevance", 0.75, "good", "to the point")
         assert score.output_external_id == f"{TRACE}:{1:016x}"
+        assert "relevance" not in score.external_id  # a name may hold what is taken out of it
 
 
 def test_protobuf_is_the_same_record(project: Project, key: str) -> None:

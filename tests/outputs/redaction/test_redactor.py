@@ -50,6 +50,11 @@ def test_keys_that_become_equal_lose_no_value() -> None:
     assert redacted(redacted(value)) == redacted(value)
 
 
+def test_a_card_with_a_point_behind_it_is_one() -> None:
+    said = {"n": 4111111111111111.0, "price": 12.5, "whole": 3.0}
+    assert redacted(said) == {"n": "[card]", "price": 12.5, "whole": 3.0}
+
+
 def test_a_number_that_is_a_card_becomes_text() -> None:
     assert redacted({"card": 4111111111111111, "at": 1712345678901, "n": 42}) == {
         "card": "[card]",
@@ -166,15 +171,17 @@ def test_the_one_search_suspects_every_finding(name: str, text: str) -> None:
 
 
 def shape(value: Any) -> Any:
-    """What a value is but for its texts; an integer may have become one."""
+    """What a value is but for its texts; a whole number may have become one."""
     match value:
         case dict():
             return sorted(repr(shape(one)) for one in value.values())
         case list():
             return [shape(one) for one in value]
-        case bool() | None | float():
+        case bool() | None:
             return value
-    return "text or integer"
+        case float() if not value.is_integer():
+            return value
+    return "text or whole number"
 
 
 def test_a_clean_row_costs_next_to_nothing() -> None:

@@ -78,7 +78,12 @@ def _n_values(*said: Any) -> int:
 
 def _put(batch: Batch, place: int, mapped: Mapped, reception: Reception) -> None:
     if isinstance(mapped.record, SpanRecord):
-        batch.rows[OUTPUTS].append((place, outputs.arrival_of(mapped.record, reception=reception)))
+        kind, arrival = OUTPUTS, outputs.arrival_of(mapped.record, reception=reception)
     else:
-        batch.rows[STEPS].append((place, steps.arrival_of(mapped.record, reception=reception)))
+        kind, arrival = STEPS, steps.arrival_of(mapped.record, reception=reception)
+    if len(arrival.row) > spans.LARGEST_RECORD:
+        said = f"holds {len(arrival.row)} bytes; at most {spans.LARGEST_RECORD} are taken"
+        batch.rejected[place] = (FieldError("span", said),)
+        return
+    batch.rows[kind].append((place, arrival))
     batch.along[FEEDBACK] += (feedback.arrival_of(record, reception=reception) for record in mapped.feedback)
