@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from core.fields import Number, Text, Whole
 from core.problems import FieldError, Invalid
-from core.rest import StrictSerializer
+from core.rest import FigureShown, StrictSerializer
 from evals import gate
 from evals.models import CasePart, Errand, Result, Run
 from evals.services.planning import PromptTarget, RecordedTarget, RunRequest
@@ -144,16 +144,6 @@ def _target(asked: dict[str, Any]) -> PromptTarget | RecordedTarget:
 
 
 # --- out -----------------------------------------------------------------------------------------------
-
-
-class FigureShown(serializers.Serializer[Any]):
-    value = serializers.FloatField(allow_null=True)
-    low = serializers.FloatField(allow_null=True)
-    high = serializers.FloatField(allow_null=True)
-    level = serializers.FloatField()
-    n = serializers.IntegerField()
-    method = serializers.CharField(allow_blank=True)
-    reason = serializers.CharField(allow_null=True)
 
 
 class GoldenSetShown(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.figures import Figure
-from core.statistics import normal
+from core.statistics import normal, proportions
 
 OF_PERIOD = "Hájek mean, weights 1/π; interval for the outputs of this period"
 OF_REVISION = "Hájek mean, weights 1/π; interval for the revision behind the outputs"
@@ -204,11 +204,10 @@ def _figure(found: Sums, n_population: int, squares: float, level: float, method
     reason = _why_undefined(found, n_population)
     if reason is not None:
         return Figure.undefined(reason, n=found.n_settled, method=method, level=level)
-    z = normal.two_sided_z(level)
     if found.n_effective < ENOUGH_EFFECTIVE or not found.has_spread:
-        low, high = _wilson(found.mean, found.n_effective, z)
+        low, high = proportions.score_ends(found.mean, found.n_effective, level=level)
         return Figure(found.mean, low, high, level=level, n=found.n_settled, method=CONSERVATIVE)
-    reach = z * math.sqrt(max(0.0, squares)) / found.w
+    reach = normal.two_sided_z(level) * math.sqrt(max(0.0, squares)) / found.w
     low, high = max(0.0, found.mean - reach), min(1.0, found.mean + reach)
     return Figure(found.mean, low, high, level=level, n=found.n_settled, method=method)
 
@@ -231,10 +230,3 @@ def _nothing_settled(found: Sums) -> str:
     if found.n_drawn:
         return f"none of the {found.n_drawn:,} drawn outputs is settled yet"
     return "none of the outputs was drawn for review"
-
-
-def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
-    """Wilson's ends for a share of n, which need not be whole; they hold the share itself."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))

@@ -94,6 +94,18 @@ class StrictSerializer(serializers.Serializer[Any]):
         return dict(serializer.validated_data)
 
 
+class FigureShown(serializers.Serializer[Any]):
+    """A `core.figures.Figure`; undefined, its value is null and `reason` says why."""
+
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+    level = serializers.FloatField()
+    n = serializers.IntegerField()
+    method = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_null=True)
+
+
 def field_errors(errors: Any, path: str = "") -> Iterator[FieldError]:
     """DRF's nested errors as a flat list with dotted paths."""
     if isinstance(errors, dict):

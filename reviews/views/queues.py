@@ -11,7 +11,7 @@ from core.problems import FieldError, Invalid, Problem
 from projects.access import Scope
 from projects.pages import PageRequest, page
 from prompts.models import Prompt
-from reviews import queries
+from reviews import answer_queries, queries
 from reviews.forms import QueueForm, RuleForm
 from reviews.models import Intake, Queue
 from reviews.services import adjudication, intake, items, queues, rules
@@ -53,8 +53,12 @@ def queue_detail(request: PageRequest, name: str) -> HttpResponse:
         context = {"queue": queue, "intakes": queries.newest_intakes(queue), **_rights(request)}
         return render(request, "reviews/queue_detail.html#progress", context)
     found = queries.queue_page(request.actor.project.pk, name, reviewer=request.actor.identity)
+    # Those who only review learn nothing of what others answer, not even how alike it is.
+    compared = answer_queries.agreement_of(found.queue) if request.actor.may(Scope.READ) else {}
     context = {
         "found": found,
+        "compared": list(compared.values()),
+        "is_compared": any(one.raw.n for one in compared.values()),
         "queue": found.queue,
         "intakes": found.intakes,
         "may_settle": request.actor.may(Scope.REVIEW) and adjudication.may_adjudicate(found.queue, request.actor),

@@ -29,18 +29,24 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Figure:
     Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference",
         JASA 22, 209-212; method 3 of Newcombe (1998), Statistics in Medicine 17, 857-872.
     """
-    z = normal.two_sided_z(level)
     if not 0 <= successes <= n:
         raise ValueError(f"successes: found {successes} of n = {n}; give a count from 0 to n")
     if n == 0:
         return Figure.undefined("there is no case to take a share of", method=WILSON, level=level)
     share = successes / n
+    low, high = score_ends(share, n, level=level)
+    return Figure(value=share, low=low, high=high, level=level, n=n, method=WILSON)
+
+
+def score_ends(share: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's ends for a share of n, which need not be whole, as an effective n is not.
+
+    They lie in [0, 1] and hold the share itself, not a rounding error beside it.
+    """
+    z = normal.two_sided_z(level)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    # At no success and at no failure the end is the value itself, not a rounding error beside it.
-    low = 0.0 if successes == 0 else centre - reach
-    high = 1.0 if successes == n else centre + reach
-    return Figure(value=share, low=low, high=high, level=level, n=n, method=WILSON)
+    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))
 
 
 def difference(successes: int, n: int, *, before: int, n_before: int, level: float = 0.95) -> Figure:
