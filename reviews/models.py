@@ -308,15 +308,23 @@ class Skip(models.Model):
 
 class ReviewQuerySet(models.QuerySet["Review"]):
     def standing(self) -> "ReviewQuerySet":
-        """Reviews that their reviewers did not take back."""
+        """Reviews given here that their reviewers did not take back: what items are settled by."""
+        return self.filter(withdrawn_at=None, made_elsewhere=False)
+
+    def comparable(self) -> "ReviewQuerySet":
+        """What people are compared by: standing reviews, and all that were made elsewhere."""
         return self.filter(withdrawn_at=None)
 
 
 class Review(models.Model):
     """What one person answered about one item; a later attempt adds a row and overwrites nothing.
 
-    Taken back (`withdrawn_at`), it stays as history and counts for nothing.
+    Taken back (`withdrawn_at`), it stays as history and counts for nothing. One that was `made_elsewhere` was brought
+    in: its reviewer is `elsewhere:<name>`, who is nobody here and may have judged the item more than once; it takes no
+    place at the item and settles nothing.
     """
+
+    ELSEWHERE = "elsewhere:"
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="reviews")
     reviewer = models.CharField(max_length=300)
@@ -329,6 +337,7 @@ class Review(models.Model):
     comment = models.TextField(blank=True)
     at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True)
+    made_elsewhere = models.BooleanField(default=False, db_default=False)
 
     objects = ReviewQuerySet.as_manager()
 
@@ -337,12 +346,17 @@ class Review(models.Model):
             models.UniqueConstraint(fields=["item", "reviewer", "attempt"], name="review_attempt_once"),
             models.UniqueConstraint(
                 fields=["item", "reviewer"],
-                condition=models.Q(withdrawn_at=None),
+                condition=models.Q(withdrawn_at=None, made_elsewhere=False),
                 name="review_one_standing_per_reviewer",
             ),
             models.CheckConstraint(
                 condition=models.Q(withdrawn_at=None) | models.Q(withdrawn_at__gte=models.F("at")),
                 name="review_withdrawn_after_it_was_given",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(made_elsewhere=True, user=None, reviewer__startswith="elsewhere:")
+                | (models.Q(made_elsewhere=False) & ~models.Q(reviewer__startswith="elsewhere:")),
+                name="review_made_elsewhere_says_so",
             ),
         ]
         indexes = [models.Index(fields=["reviewer", "at"], name="review_by_reviewer")]

@@ -210,7 +210,7 @@ def submit_review(*, item_id: int, lease: uuid.UUID, handed_in: HandedIn, by: Ac
         if handed_in.rubric_version != item.rubric.version:
             raise WrongVersion(handed_in.rubric_version, item.rubric.version)
         review = _review_of(item, lease, handed_in, by, now)
-        earlier = list(item.reviews.select_related("user").order_by("pk"))
+        earlier = list(item.reviews.filter(made_elsewhere=False).select_related("user").order_by("pk"))
         for known in earlier:
             if known.claim_token == lease:
                 return _repeated(known, review)
