@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +13,7 @@ from core.rest import field_errors
 from projects.access import Actor, Scope
 from projects.endpoint import actor_of, endpoint
 from prompts.models import Prompt
-from reviews import queries
+from reviews import queries, waiting
 from reviews import serializers as shapes
 from reviews.models import Queue, Rubric
 from reviews.services import adjudication, assignment, intake, items, queues, rubrics, rules
@@ -200,6 +200,25 @@ def verdict_list(request: Request) -> Response:
     conditions = _verdict_filter(request, actor)
     found = queries.verdicts(actor.project.pk, **conditions)
     return Response(paging.page(request, found, _shown_by(shapes.VerdictShown)))
+
+
+@extend_schema(
+    methods=["GET"],
+    parameters=[OpenApiParameter("wait", int, description="seconds to wait for a verdict, 1 to 30; none unless told")],
+    responses={200: shapes.VerdictShown, 204: OpenApiResponse(description="Nothing is settled about it yet.")},
+)
+@endpoint(GET=Scope.READ)
+def output_verdict(request: Request, external_id: str) -> Response:
+    """What people decided about an output: the newest of its standing verdicts."""
+    actor = actor_of(request)
+    paging.refuse_unknown(request, {"wait"})
+    seconds = paging.whole_number(request, "wait", default=0, largest=waiting.LONGEST_SECONDS)
+    output = queries.output_named(actor.project.pk, external_id)
+    verdict = queries.verdict_on(output)
+    if verdict is not None:
+        return Response(shapes.VerdictShown(verdict).data)
+    wish = waiting.Wish(actor.project.pk, output.pk, seconds)
+    return Response(status=204, headers=wish.headers() if seconds else None)
 
 
 def _verdict_filter(request: Request, actor: Actor) -> dict[str, Any]:

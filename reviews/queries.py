@@ -339,6 +339,29 @@ def verdicts(
     )
 
 
+def output_named(project_id: int, external_id: str) -> Output:
+    """The project's output that was sent with this id.
+
+    Raises:
+        Missing: there is none.
+    """
+    # PostgreSQL has no NUL in texts, and so no such id.
+    known = Output.objects.of(project_id).filter(external_id=external_id)
+    output = None if "\x00" in external_id else known.first()
+    if output is None:
+        raise Missing("output")
+    return output
+
+
+def verdict_on(output: Output) -> Verdict | None:
+    """The newest standing verdict on this output alone, as `verdicts` shows it; one statement.
+
+    A verdict on a pair or a session says nothing of one of its outputs.
+    """
+    own = ItemOutput.objects.filter(output=output, item__subject_kind="output").values("item")
+    return verdicts(output.project_id).filter(item__in=own).order_by("-pk").first()
+
+
 def teaching(prompt: Prompt) -> list[TeachingVerdict]:
     """What may enter the prompt's context: its standing verdicts of part `teach` that hold a correction.
 

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from core import bells, clock
 from reviews import queries
-from reviews.services import intake, sampling
+from reviews.services import intake, sampling, telling
 
 LONGEST_SECONDS = 60
 MOST_PER_SWEEP = 10
@@ -19,6 +19,16 @@ def sample() -> None:
     while sampling.draw_waiting(now=clock.now()):
         if time.monotonic() > stop_at:
             bells.ring_now("reviews.tasks.sample")
+            return
+
+
+@shared_task(name="reviews.tasks.tell")
+def tell() -> None:
+    """Verdicts that were settled wait to be delivered to the project's webhooks; a repeat finds nothing to hand on."""
+    stop_at = time.monotonic() + LONGEST_SECONDS
+    while telling.tell_waiting(now=clock.now()):
+        if time.monotonic() > stop_at:
+            bells.ring_now("reviews.tasks.tell")
             return
 
 

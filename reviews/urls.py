@@ -1,8 +1,9 @@
-"""Routes of the room, below `/api/v1/`."""
+"""Routes of the room, and of the verdict on an output, which stands below the output's own address."""
 
 from django.urls import URLPattern, include, path
 
-from reviews import api
+from outputs import paths  # noqa: F401 # <sent_id:…> below
+from reviews import agreement_api, api, exchange_api
 from reviews.views import adjudication, queues, review, rubrics
 
 app_name = "reviews"
@@ -13,12 +14,18 @@ API = [
     path("queues/<str:name>/items", api.item_list, name="api-item-list"),
     path("queues/<str:name>/intakes/<int:intake_id>", api.intake_detail, name="api-intake-detail"),
     path("queues/<str:name>/rules", api.rule_list, name="api-rule-list"),
+    path("queues/<str:name>/agreement", agreement_api.queue_agreement, name="api-queue-agreement"),
+    path("queues/<str:name>/aggregate", agreement_api.queue_aggregate, name="api-queue-aggregate"),
     path("queues/<str:name>/next", api.queue_next, name="api-queue-next"),
+    path("queues/<str:name>/export", exchange_api.queue_export, name="api-queue-export"),
+    path("queues/<str:name>/reviews/import", exchange_api.reviews_import, name="api-reviews-import"),
+    path("precedents/search", exchange_api.precedent_search, name="api-precedent-search"),
     path("items/<int:item_id>/review", api.item_review, name="api-item-review"),
     path("items/<int:item_id>/skip", api.item_skip, name="api-item-skip"),
     path("items/<int:item_id>/release", api.item_release, name="api-item-release"),
     path("items/<int:item_id>/verdict", api.item_verdict, name="api-item-verdict"),
     path("verdicts", api.verdict_list, name="api-verdict-list"),
+    path("outputs/<sent_id:external_id>/verdict", api.output_verdict, name="api-output-verdict"),
 ]
 PAGES: list[URLPattern] = [
     path("review/", review.review_home, name="review-home"),

@@ -1,7 +1,7 @@
 """The two web faces in one process: the ingest routes as bare ASGI, everything else as Django behind WSGI.
 
 Django's part runs in threads. A body for it is received whole before a thread is taken, under the same limits
-as the ingest face's, so that a slow sender holds no thread.
+as the ingest face's, so that a slow sender holds no thread; nor does whoever waits for a verdict.
 """
 
 import gc
@@ -19,13 +19,16 @@ from config import faces  # noqa: E402
 from outputs.ingest import app as ingest_app  # noqa: E402
 from outputs.ingest import uploads as uploads_app  # noqa: E402
 from outputs.ingest.asgi import Receive, Scope, Send  # noqa: E402
+from reviews.waiting import Waiting  # noqa: E402
 
 THREADS = 12
 
 ingest = ingest_app.Ingest()
 uploads = uploads_app.Uploads()
 # a2wsgi has its own names for the same shapes.
-pages = faces.Buffered(WSGIMiddleware(wsgi, workers=THREADS), limits=ingest.limits)  # type: ignore[arg-type]
+django = WSGIMiddleware(wsgi, workers=THREADS)  # type: ignore[arg-type]
+waiting = Waiting(django)  # type: ignore[arg-type]
+pages = faces.Buffered(waiting, limits=ingest.limits)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,11 +46,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _start() -> None:
     await ingest.start()
     await uploads.start()
+    await waiting.start()
     # What stands now stays: no later search for garbage need go through all of Django.
     gc.collect()
     gc.freeze()
 
 
 async def _stop() -> None:
+    await waiting.stop()
     await uploads.stop()
     await ingest.stop()

@@ -191,6 +191,7 @@ SPECTACULAR_SETTINGS = {
         "RepricingState": "outputs.models.Repricing.State",
         "ImportState": "outputs.models.Import.State",
         "ImportKind": "outputs.models.Import.Kind",
+        "DeliveryState": "ledger.models.Delivery.State",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -207,7 +208,7 @@ HANDOVER_CONSUMERS = {
     "outputs.filled": ["outputs.search"],
     "outputs.repriced": ["insights.hours"],
     "outputs.sampled": ["insights.hours"],
-    "items.settled": ["insights.hours"],
+    "items.settled": ["insights.hours", "reviews.telling"],
 }
 # Which bell wakes which consumer.
 HANDOVER_BELLS = {
@@ -215,10 +216,12 @@ HANDOVER_BELLS = {
     "outputs.search": "outputs.tasks.index_texts",
     "outputs.contents": "outputs.tasks.fill_contents",
     "insights.hours": "insights.tasks.note",
+    "reviews.telling": "reviews.tasks.tell",
 }
 # What every worker looks for every REAPER_SECONDS, so that a lost bell costs one period.
 SWEEPS = [
     "ledger.tasks.sweep",
+    "connections.tasks.sweep",
     "prompts.tasks.sweep",
     "outputs.tasks.sum_up_tallies",
     "outputs.tasks.sweep",

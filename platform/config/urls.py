@@ -25,8 +25,9 @@ urlpatterns = [
     path("", include("projects.urls")),
     path("", include("connections.urls")),
     path("", include("prompts.urls")),
-    path("", include("outputs.urls")),
+    # The verdict on an output stands below the output's own address, which takes any text.
     path("", include("reviews.urls")),
+    path("", include("outputs.urls")),
     path("", include("evals.urls")),
     path("", include("releases.urls")),
     path("", include("improvement.urls")),

@@ -1,5 +1,6 @@
-"""Where models live and how to reach them."""
+"""Where models live and how to reach them, what they cost, and who is told what happens."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from projects.models import Project
@@ -45,6 +46,36 @@ class Connection(models.Model):
     def has_secret(self) -> bool:
         """Whether there is a secret; what it is, nobody is told."""
         return self.secret_sealed is not None
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def of(self, project_id: int) -> "WebhookQuerySet":
+        return self.filter(project_id=project_id)
+
+
+class Webhook(models.Model):
+    """An address that is told what happens in a project. Its secret signs what is sent, and is sealed for its place."""
+
+    class Topic(models.TextChoices):
+        VERDICT_SETTLED = "verdict.settled"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="webhooks", db_index=False)
+    url = models.CharField(max_length=500)
+    topics = ArrayField(models.CharField(max_length=60))
+    secret_sealed = models.BinaryField()
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+
+    objects = WebhookQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "url"], name="webhook_url_once"),
+            models.CheckConstraint(condition=~models.Q(topics=[]), name="webhook_hears_something"),
+        ]
+
+    def __str__(self) -> str:
+        return self.url
 
 
 class PriceQuerySet(models.QuerySet["Price"]):

@@ -56,6 +56,7 @@ SETTINGS_PLACES = (
     Place("Feedback doors", "desk:door-list", Scope.ADMIN),
     Place("Ingest", "desk:ingest", Scope.READ),
     Place("Connections", "connections:connection-list", Scope.READ),
+    Place("Webhooks", "connections:webhook-list", Scope.ADMIN),
     Place("Prices", "connections:price-list", Scope.READ),
     Place("Redaction", "outputs:redaction-policy", Scope.ADMIN),
     Place("Audit trail", "projects:audit-list", Scope.ADMIN),

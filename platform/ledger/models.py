@@ -1,4 +1,4 @@
-"""The plumbing that needs tables: hand-overs, stored answers, shared limits, signs of life."""
+"""The plumbing that needs tables: hand-overs, deliveries, stored answers, shared limits, signs of life."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -24,6 +24,55 @@ class Handover(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} of {len(self.ids)} for {self.consumer}"
+
+
+class Delivery(models.Model):
+    """Something that must leave the house: `body` for `target` of `channel`, told at least once under this row's id.
+
+    It waits until `due_at`; whoever claims it has it until `lease_until`, fenced by `token`. After the last attempt it
+    is dead, with the reason of the last failure.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        DELIVERED = "delivered"
+        DEAD = "dead"
+
+    project_id = models.BigIntegerField()
+    channel = models.CharField(max_length=20)
+    target = models.BigIntegerField()
+    topic = models.CharField(max_length=60)
+    # What it tells of; the same is told to a target once.
+    subject = models.CharField(max_length=100)
+    body = models.TextField()
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    token = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "target", "topic", "subject"], name="delivery_once"),
+            models.CheckConstraint(
+                condition=models.Q(state="waiting", ended_at=None)
+                | (~models.Q(state="waiting") & models.Q(ended_at__isnull=False, lease_until=None)),
+                name="delivery_ended_has_moment",
+            ),
+            models.CheckConstraint(condition=~models.Q(state="dead", reason=""), name="delivery_dead_has_reason"),
+        ]
+        indexes = [
+            models.Index(fields=["channel", "due_at"], condition=models.Q(state="waiting"), name="delivery_waiting"),
+            models.Index(fields=["project_id", "id"], name="delivery_by_project"),
+            models.Index(fields=["project_id", "id"], condition=models.Q(state="dead"), name="delivery_dead"),
+            models.Index(fields=["ended_at"], condition=~models.Q(state="waiting"), name="delivery_ended"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} of {self.subject}: {self.state}"
 
 
 class IdempotentAnswer(models.Model):

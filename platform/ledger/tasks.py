@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from core import bells, clock
-from ledger import handovers, heartbeats, idempotency
+from ledger import deliveries, handovers, heartbeats, idempotency
 
 
 @shared_task(name="ledger.tasks.sweep")
@@ -17,7 +17,8 @@ def sweep() -> None:
 
 @shared_task(name="ledger.tasks.forget")
 def forget() -> None:
-    """Stored answers past their time and processes unseen for a day are dropped; a repeat finds nothing."""
+    """Answers and deliveries past their time and processes unseen for a day are dropped; a repeat finds nothing."""
     now = clock.now()
+    deliveries.forget(now=now)
     idempotency.forget(now=now)
     heartbeats.forget(now=now)

@@ -15,6 +15,7 @@ from desk.models import SavedFilter
 from evals.models import GoldenSet, Result, Run, Score, Tryout
 from improvement.models import Origin, Proposal
 from insights.models import Rollup
+from ledger.models import Delivery
 from outputs.models import Feedback, Import, Output
 from projects.models import AuditEvent, Membership, Role, User
 from prompts.models import ContextItem, Label, RevisionContext
@@ -118,6 +119,8 @@ def _people(world: World, n: int) -> None:
     Membership.objects.bulk_create(Membership(user=user, project=world.project, role=Role.REVIEWER) for user in users)
     copies(world.project.api_keys.latest("pk"), n, name=name, digest=lambda: uuid.uuid4().bytes)
     copies(world.project.connections.latest("pk"), n, name=name)
+    copies(world.project.webhooks.latest("pk"), n, url=name)
+    copies(Delivery.objects.filter(project_id=world.project.pk).latest("pk"), n, subject=name)
     copies(world.project.prices.latest("pk"), n, model=name)
     copies(world.project.repricings.latest("pk"), n, state="done", ended_at=clock.now())
     filters = [SavedFilter(project=world.project, user=users[0], name=name(), is_shared=True) for _ in range(n)]

@@ -18,6 +18,8 @@ from tests.conventions.world import World, a_world
 
 # What each task is told; a task that is missing here fails the test.
 TOLD: dict[str, Callable[[World], list[Any]]] = {
+    "connections.tasks.relay": lambda world: [],
+    "connections.tasks.sweep": lambda world: [],
     "evals.tasks.compare": lambda world: [_a_comparison(world).pk],
     "evals.tasks.drain": lambda world: [int(world.ids["run"])],
     "evals.tasks.forget": lambda world: [],
@@ -40,6 +42,7 @@ TOLD: dict[str, Callable[[World], list[Any]]] = {
     "prompts.tasks.sweep": lambda world: [],
     "reviews.tasks.sample": lambda world: [],
     "reviews.tasks.sweep": lambda world: [],
+    "reviews.tasks.tell": lambda world: [],
     "reviews.tasks.take_in": lambda world: [int(world.ids["intake"])],
 }
 # A sign of life or the moment of a look is no effect.

@@ -5,12 +5,14 @@ import string
 from dataclasses import dataclass
 from decimal import Decimal
 
-from connections.models import Connection
-from connections.services import connections, prices
+from connections.models import Connection, Webhook
+from connections.services import connections, prices, webhooks
 from connections.services.prices import Amounts
+from connections.services.webhooks import News
 from core import clock
 from evals.models import Result, Run, Tryout
 from evals.services import tryouts
+from ledger.models import Delivery
 from outputs.models import FeedbackDoor, Import
 from outputs.services import doors, imports, repricing
 from outputs.services.uploads import Wanted
@@ -71,6 +73,16 @@ def _a_connection(by: Actor) -> Connection:
     return connections.save_connection(name="local", base_url="http://127.0.0.1:1/v1", by=by, now=clock.now())[0]
 
 
+def _a_webhook(by: Actor) -> Webhook:
+    given = {"url": "http://127.0.0.1:1/hook", "topics": ["verdict.settled"], "secret": "sixteen or more!"}
+    return webhooks.save_webhook(**given, by=by, now=clock.now())[0]
+
+
+def _a_delivery(webhook: Webhook) -> Delivery:
+    webhooks.announce(project_id=webhook.project_id, topic="verdict.settled", news=[News("x", {})], now=clock.now())
+    return Delivery.objects.get(target=webhook.pk)
+
+
 def _a_price(by: Actor) -> int:
     amounts = Amounts(input_usd=Decimal(1), output_usd=Decimal(2))
     return prices.set_price(model="m", amounts=amounts, valid_from=clock.now(), by=by, now=clock.now())[0].pk
@@ -117,6 +129,7 @@ def a_world() -> World:
     proposal = factories.a_proposal(prompt)
     run = factories.a_passed_run(second)
     golden = run.golden_version
+    webhook = _a_webhook(by)
     prompts.label_named(prompt=prompt, name="production")
     return World(
         project,
@@ -128,6 +141,8 @@ def a_world() -> World:
             "import": str(_an_import(by).pk),
             "offset": "0",
             "connection": _a_connection(by).name,
+            "webhook": str(webhook.pk),
+            "delivery": str(_a_delivery(webhook).pk),
             "price": str(_a_price(by)),
             "repricing": str(_a_repricing(by)),
             "figure": "quality",
