@@ -183,6 +183,7 @@ SPECTACULAR_SETTINGS = {
         "ProposalKind": "improvement.models.Proposal.Kind",
         "GateKind": "evals.gate.KINDS",
         "ExamPart": "evals.models.CasePart",
+        "VerdictPart": "reviews.models.Part",
         "IntakeState": "reviews.models.Intake.State",
         "ProposalState": "improvement.models.Proposal.State",
         "RunState": "evals.models.Run.State",
