@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from core.problems import Missing
 from ledger.models import Handover
 from outputs import words
 from outputs.models import Feedback, Output, OutputBody, OutputQuerySet, SearchText
+from outputs.redaction import rows as redaction
 
 # Of texts on one page of a list; fewer rows than asked for stand on it when they are long.
 PAGE_BYTES = 16 * 1024 * 1024
@@ -117,10 +119,14 @@ class Selection:
         return replace(self, rows=rows, is_walked=not is_few, is_everything=False, known=known)
 
 
+_REDACTION = f"SELECT hash_key, {redaction.COLUMN} FROM projects_project AS project WHERE id = %s"  # noqa: S608
+_IDENTITY = redaction.Said("", 200, is_identity=True)
+
+
 def selected(project_id: int, wanted: Wanted) -> Selection:
     """The project's outputs that are wanted.
 
-    Words cost a statement, at once, whatever the size, and thumbs two at most.
+    Words cost a statement, at once, whatever the size, a user and a session one each, and thumbs two at most.
     """
     conditions = {
         "prompt__name": wanted.prompt,
@@ -130,7 +136,7 @@ def selected(project_id: int, wanted: Wanted) -> Selection:
         "received_at__gte": wanted.since,
         "received_at__lt": wanted.until,
         "status": wanted.status,
-        "end_user": wanted.user,
+        "end_user__in": _stored_as(project_id, wanted.user),
     }
     known = {name: value for name, value in conditions.items() if value is not None}
     rows = Output.objects.of(project_id).select_related("prompt", "revision").filter(**known)
@@ -138,7 +144,7 @@ def selected(project_id: int, wanted: Wanted) -> Selection:
         rows = rows.filter(_is_revision(wanted.revision))
     if wanted.score is not None:
         rows = rows.filter(Exists(_scores(project_id, wanted)))
-    together = {"session_id": wanted.session, "trace_id": wanted.trace}
+    together = {"session_id__in": _stored_as(project_id, wanted.session), "trace_id": wanted.trace}
     rows = rows.filter(**{name: value for name, value in together.items() if value})
     is_walked = bool(known) or wanted.revision is not None or wanted.score is not None
     # The outputs of a session or of a trace are found by an index, and are few.
@@ -152,6 +158,21 @@ def selected(project_id: int, wanted: Wanted) -> Selection:
     if wanted.thumb is not None:
         found = _with_thumbs(found, project_id, wanted.thumb)
     return found if wanted.q is None else _with_words(found, project_id, wanted.q)
+
+
+def _stored_as(project_id: int, said: str | None) -> list[str] | None:
+    """What somebody's id may stand as: as it was sent, or as the project's redaction marks it; None for none.
+
+    Marks are keyed and equal ids have equal ones, so who knows an id finds its outputs.
+    """
+    if not said:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(_REDACTION, [project_id])
+        (hash_key, policies), *_ = cursor.fetchall() or [(b"", None)]
+    redactors = redaction.of_stored(policies, bytes(hash_key)).by_environment.values()
+    marked = (redaction.redacted(said, _IDENTITY, redactor, Counter()) for redactor in redactors)
+    return list(dict.fromkeys([said, *marked]))
 
 
 def _with_thumbs(found: Selection, project_id: int, thumb: Thumb) -> Selection:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 
 from core import clock
-from outputs import queries
+from outputs import filters, queries
 from outputs.ingest.app import Ingest
 from outputs.ingest.known import REMEMBERED_SECONDS
 from outputs.models import Feedback, Output
@@ -111,6 +111,17 @@ async def save_in_thread(project: Project) -> None:
 def save_and_hang_up(project: Project) -> None:
     save(project, detectors={"email": "keep"})
     connections.close_all()
+
+
+def test_whoever_knows_an_id_finds_what_stands_under_its_mark(project: Project, key: str) -> None:
+    said = {"user_id": "joe@example.org", "session_id": "mail of ann@example.org"}
+    rows = [face.an_output(1, **said), face.an_output(2, user_id="jim@example.org", session_id="s2")]
+    assert face.ask(face.post(rows, key)).counts == (2, 0, 0)
+    output, _ = stored(project)
+    assert "joe" not in output.end_user
+    for field, value in (("user", said["user_id"]), ("user", output.end_user), ("session", said["session_id"])):
+        wanted = filters.read({field: value}, now=clock.now())
+        assert [found.pk for found in queries.selected(project.pk, wanted).rows] == [output.pk]
 
 
 def test_marks_fit_the_columns(project: Project, key: str) -> None:
