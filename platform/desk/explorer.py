@@ -53,8 +53,9 @@ WORDS = {
     findings.NAME: "Verdict",
 }
 COLUMNS = (
-    "id received_at prompt revision model provider environment status input output error latency_ms input_tokens"
-    " output_tokens cost_usd confidence trace_id span_id parent_span_id session_id user_id tags metadata"
+    "id received_at started_at prompt revision model provider environment status input output error latency_ms"
+    " input_tokens output_tokens cached_input_tokens cache_write_tokens reasoning_tokens cost_usd cost_source"
+    " confidence trace_id span_id parent_span_id session_id user_id tags metadata"
 ).split()
 
 
